@@ -1,0 +1,246 @@
+//! Alerts as the feed shows them, and acknowledging them.
+
+use crate::access::{Permission, named};
+use crate::operation::Page;
+use crate::region::{Environment, RegionId, Scope};
+use crate::verbs::{Operation, Query, Risk, Target};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+named! {
+    /// How bad, worst first.
+    Severity {
+        /// Wakes somebody.
+        Critical = "critical",
+        /// Wants a look during the shift.
+        Warning = "warning",
+        /// Good to know.
+        Info = "info",
+    }
+}
+
+named! {
+    /// Where an alert is in its life.
+    AlertState {
+        /// Alertmanager says it fires.
+        Firing = "firing",
+        /// It has ended.
+        Resolved = "resolved",
+    }
+}
+
+/// Who has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// A person's name.
+    pub by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// What they said.
+    pub note: String,
+}
+
+/// One firing episode of an alert: fingerprint and start make it one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertView {
+    /// Id of the episode.
+    pub alert: Uuid,
+    /// Alertmanager's fingerprint of the labels.
+    pub fingerprint: String,
+    /// Rule name, the label `alertname`.
+    pub name: String,
+    /// Severity.
+    pub severity: Severity,
+    /// State.
+    pub state: AlertState,
+    /// Environment label.
+    pub environment: Option<Environment>,
+    /// Region label.
+    pub region: Option<RegionId>,
+    /// `<region>/<service>` from the labels region and component.
+    pub component: Option<String>,
+    /// Annotation `summary`.
+    pub summary: String,
+    /// Annotation `description`.
+    pub description: String,
+    /// Since when it fires, by Prometheus.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub ended_at: Option<OffsetDateTime>,
+    /// When we were told first.
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+    /// Suppressed in Alertmanager by a silence or an inhibition.
+    pub suppressed: bool,
+    /// Ids of the silences and fingerprints of the alerts that suppress it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed_by: Vec<String>,
+    /// Who has it.
+    pub acknowledged: Option<Acknowledgement>,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// All annotations, `summary` and `description` among them (`runbook_url` is common too).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// `alerts.list`: what fires stands critical first, then the newest first; what has ended stands last ended first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListAlerts {
+    /// Firing when absent.
+    pub state: Option<AlertState>,
+    /// Only these severities.
+    pub severities: Vec<Severity>,
+    /// Only this region.
+    pub region: Option<RegionId>,
+    /// Only this component (`<region>/<service>`).
+    pub component: Option<String>,
+    /// Only those that somebody has, or that nobody has.
+    pub acknowledged: Option<bool>,
+    /// Part of the name, summary or component.
+    pub text: Option<String>,
+    /// Keyset cursor.
+    pub after: Option<String>,
+    /// At most so many rows (1 to 200; 50 when 0).
+    pub limit: u16,
+}
+
+/// The feed, with what the reader should know of its source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertFeed {
+    /// Rows.
+    pub page: Page<AlertView>,
+    /// How many fire in the reader's scope, by severity: critical, warning, info (before the other filters).
+    pub firing: [u32; 3],
+    /// Set while the rows come straight from Alertmanager or from memory because the database is away.
+    pub degraded: bool,
+}
+
+impl Query for ListAlerts {
+    const KIND: &'static str = "alerts.list";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = AlertFeed;
+}
+
+/// `alerts.get`: one episode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetAlert {
+    /// Which.
+    pub alert: Uuid,
+}
+
+impl Query for GetAlert {
+    const KIND: &'static str = "alerts.get";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = AlertView;
+}
+
+/// `alerts.history`: episodes before this one of the same alert or of the same component, newest first, at most 20.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertHistory {
+    /// The episode that is looked at.
+    pub alert: Uuid,
+    /// Also what happened to the same component under other names.
+    #[serde(default)]
+    pub component: bool,
+}
+
+impl Query for AlertHistory {
+    const KIND: &'static str = "alerts.history";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = Vec<AlertView>;
+}
+
+/// How many alerts fire for one service in one region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertCount {
+    /// Region label; `None` for alerts without one.
+    pub region: Option<RegionId>,
+    /// Component label, the service's name (`gateway`); `None` for alerts about the region as a whole.
+    pub service: Option<String>,
+    /// Critical ones.
+    pub critical: u32,
+    /// Warnings.
+    pub warning: u32,
+}
+
+/// `alerts.counts`: what fires, counted by region and service; suppressed alerts are left out. Answered from memory,
+/// for the rooms that colour a component by its alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountAlerts {}
+
+impl Query for CountAlerts {
+    const KIND: &'static str = "alerts.counts";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = Vec<AlertCount>;
+}
+
+/// `alert.acknowledge`: says who has it. Acknowledging again changes the note and the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcknowledgeAlert {
+    /// Which episode.
+    pub alert: Uuid,
+    /// The region label of the alert, so that the permission can be checked for it; the handler refuses a wrong one.
+    #[serde(default)]
+    pub region: Option<RegionId>,
+    /// A note, at most 2,000 characters.
+    #[serde(default)]
+    pub note: String,
+}
+
+impl Operation for AcknowledgeAlert {
+    const KIND: &'static str = "alert.acknowledge";
+    const PERMISSION: Permission = Permission::AlertsAcknowledge;
+    const RISK: Risk = Risk::Trivial;
+    type Outcome = ();
+
+    fn target(&self) -> Target {
+        Target {
+            noun: "alert".into(),
+            id: self.alert.to_string(),
+            scope: Scope {
+                environment: None,
+                region: self.region.clone(),
+            },
+        }
+    }
+}
+
+/// `alert.unacknowledge`: nobody has it any longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnacknowledgeAlert {
+    /// Which episode.
+    pub alert: Uuid,
+    /// The region label of the alert, as in [`AcknowledgeAlert::region`].
+    #[serde(default)]
+    pub region: Option<RegionId>,
+}
+
+impl Operation for UnacknowledgeAlert {
+    const KIND: &'static str = "alert.unacknowledge";
+    const PERMISSION: Permission = Permission::AlertsAcknowledge;
+    const RISK: Risk = Risk::Trivial;
+    type Outcome = ();
+
+    fn target(&self) -> Target {
+        Target {
+            noun: "alert".into(),
+            id: self.alert.to_string(),
+            scope: Scope {
+                environment: None,
+                region: self.region.clone(),
+            },
+        }
+    }
+}

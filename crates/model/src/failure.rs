@@ -1,0 +1,115 @@
+//! What a reader is told when something cannot be done.
+
+use crate::operation::OperationId;
+use crate::text::{Text, keys};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The kind of a failure; it decides the HTTP status and the exit code, never the wording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The input is wrong; see `fields`.
+    Invalid,
+    /// Nobody is signed in.
+    Unauthenticated,
+    /// The person lacks the permission in that scope.
+    Forbidden,
+    /// There is no such thing, or the reader may not know that there is.
+    NotFound,
+    /// Another operation holds the target; see `operation`.
+    Busy,
+    /// The world is not what the plan saw: plan again.
+    Drifted,
+    /// The wish does not fit the present state (approve twice, cancel what has ended).
+    Conflict,
+    /// Too many attempts.
+    RateLimited,
+    /// Something that we need is away: database, engine. Try again later.
+    Unavailable,
+    /// Our fault. The log has the chain.
+    Internal,
+}
+
+impl FailureKind {
+    /// The HTTP status that goes with the kind.
+    pub const fn status(self) -> u16 {
+        match self {
+            FailureKind::Invalid => 422,
+            FailureKind::Unauthenticated => 401,
+            FailureKind::Forbidden => 403,
+            FailureKind::NotFound => 404,
+            FailureKind::Busy | FailureKind::Drifted | FailureKind::Conflict => 409,
+            FailureKind::RateLimited => 429,
+            FailureKind::Unavailable => 503,
+            FailureKind::Internal => 500,
+        }
+    }
+}
+
+/// A refusal or fault in the reader's words. Holds no secret and no personal data beyond what the reader typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind.
+    pub kind: FailureKind,
+    /// What happened and what to do next.
+    pub text: Text,
+    /// Field errors: field name and sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, Text)>,
+    /// The operation that holds the target, for `Busy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+}
+
+impl Failure {
+    /// A failure with a sentence.
+    pub fn new(kind: FailureKind, text: Text) -> Failure {
+        Failure {
+            kind,
+            text,
+            fields: Vec::new(),
+            operation: None,
+        }
+    }
+
+    /// Wrong input, with one field error.
+    pub fn field(name: &str, text: Text) -> Failure {
+        let mut failure = Failure::new(FailureKind::Invalid, Text::new(keys::FAILURE_INVALID));
+        failure.fields.push((name.to_owned(), text));
+        failure
+    }
+
+    /// There is no such thing.
+    pub fn not_found(what: impl fmt::Display) -> Failure {
+        Failure::new(
+            FailureKind::NotFound,
+            Text::new(keys::FAILURE_NOT_FOUND).with("what", what),
+        )
+    }
+
+    /// Something that we need is away.
+    pub fn unavailable(what: impl fmt::Display) -> Failure {
+        Failure::new(
+            FailureKind::Unavailable,
+            Text::new(keys::FAILURE_UNAVAILABLE).with("what", what),
+        )
+    }
+
+    /// Our fault; the cause goes to the log, not to the reader.
+    pub fn internal() -> Failure {
+        Failure::new(FailureKind::Internal, Text::new(keys::FAILURE_INTERNAL))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.text)?;
+        for (name, text) in &self.fields {
+            write!(f, " [{name}: {text}]")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}

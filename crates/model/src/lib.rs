@@ -1,0 +1,15 @@
+//! The types that browser and server share: identifiers, permissions, queries, operations, views, failures, texts.
+//!
+//! This crate compiles for `wasm32-unknown-unknown`; it knows no runtime, no database and no screen.
+
+pub mod access;
+pub mod alerts;
+pub mod failure;
+pub mod notices;
+pub mod operation;
+pub mod region;
+pub mod regions;
+pub mod settings;
+pub mod supervisor;
+pub mod text;
+pub mod verbs;

@@ -1,0 +1,242 @@
+//! The configuration file that every role of the `bagua` binary reads with `--config`.
+//!
+//! One-machine mode writes it (`<data>/console.toml`), an operator of many machines writes it by hand; both
+//! sides share this one shape, so a key that one side does not know is refused instead of silently ignored.
+//! Parsing the TOML itself is left to the caller: this crate also compiles for the browser.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which environment this installation is: `dev`, `staging` or `prod`.
+    pub environment: String,
+    /// Region identifiers that are served, in display order (the order also fixes the ports on one machine).
+    pub regions: Vec<String>,
+    /// Where the built browser files lie. Absent: the server looks beside its executable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<PathBuf>,
+    /// Where the console listens.
+    pub listen: Listen,
+    /// The control database.
+    pub control: Database,
+    /// Redis: caches only, nothing that may not vanish.
+    pub redis: Engine,
+    /// Prometheus.
+    pub prometheus: Engine,
+    /// Alertmanager.
+    pub alertmanager: Engine,
+    /// The process supervisor of one-machine mode; absent where something else runs the processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor: Option<Supervisor>,
+    /// Notifications that come in from Alertmanager.
+    pub alerts: Alerts,
+    /// The console's own `/metrics`.
+    pub metrics: Metrics,
+    /// One data database per region.
+    #[serde(default)]
+    pub cells: Vec<Cell>,
+    /// Everything that runs, with its address.
+    #[serde(default)]
+    pub components: Vec<Component>,
+}
+
+/// Where the console listens and what people type to reach it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Socket address to bind.
+    pub address: SocketAddr,
+    /// Address in the browser, without a trailing slash; also the one origin whose requests may change things.
+    pub public_url: String,
+}
+
+/// How to reach one PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Connection URL of the application role, which may neither change nor delete audit rows.
+    pub url: Secret,
+    /// Connection URL of the owning role, used by `bagua migrate` and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_url: Option<Secret>,
+}
+
+/// One region's data database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// Region whose data lives here.
+    pub region: String,
+    /// Connection URL of the application role.
+    pub url: Secret,
+    /// Connection URL of the owning role, used by `bagua migrate` and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_url: Option<Secret>,
+}
+
+/// An engine reached by URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Base URL, without a trailing slash; may carry a password.
+    pub url: Secret,
+}
+
+/// The supervisor's control interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supervisor {
+    /// Path of its Unix socket; the wire types are in [`crate::supervisor`].
+    pub socket: PathBuf,
+}
+
+/// Notifications that come in from Alertmanager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// Bearer token that `POST /hooks/alertmanager` must carry.
+    pub webhook_token: Secret,
+}
+
+/// The console's own `/metrics`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Bearer token that `GET /metrics` must carry.
+    pub token: Secret,
+}
+
+/// One running thing that the console shows and acts on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// `<region>/<service>`, such as `ap-east-1/gateway`.
+    pub id: String,
+    /// Region identifier, or `global` for what all regions share.
+    pub region: String,
+    /// What it is, such as `gateway`; the `component` label of its metrics.
+    pub service: String,
+    /// Base URL without a trailing slash: `http://…`, `postgres://…` or `redis://…`, never with a password.
+    pub url: String,
+    /// TCP port it listens on.
+    pub port: u16,
+    /// The console itself cannot work without it: stopping it leaves nobody who could start it from the screen.
+    #[serde(default)]
+    pub critical: bool,
+}
+
+impl Settings {
+    /// The component with this id.
+    #[must_use]
+    pub fn component(&self, id: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.id == id)
+    }
+
+    /// The component of this service in this region.
+    #[must_use]
+    pub fn component_of(&self, region: &str, service: &str) -> Option<&Component> {
+        self.components
+            .iter()
+            .find(|component| component.region == region && component.service == service)
+    }
+
+    /// The data database of this region.
+    #[must_use]
+    pub fn cell(&self, region: &str) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.region == region)
+    }
+
+    /// Checks what the types alone cannot say.
+    ///
+    /// # Errors
+    /// The first [`SettingsError`], which names the key and the remedy.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        let refuse = |key: &str, remedy: &str| {
+            Err(SettingsError {
+                key: key.to_owned(),
+                remedy: remedy.to_owned(),
+            })
+        };
+        if !matches!(self.environment.as_str(), "dev" | "staging" | "prod") {
+            return refuse("environment", "use dev, staging or prod");
+        }
+        if self.regions.is_empty() {
+            return refuse("regions", "name at least one region");
+        }
+        if !self.listen.public_url.starts_with("http://") && !self.listen.public_url.starts_with("https://") {
+            return refuse("listen.public_url", "start it with http:// or https://");
+        }
+        if self.listen.public_url.ends_with('/') {
+            return refuse("listen.public_url", "leave the trailing slash off");
+        }
+        for (key, url) in std::iter::once(("control.url", &self.control.url))
+            .chain(self.cells.iter().map(|cell| ("cells.url", &cell.url)))
+        {
+            let url = url.expose();
+            if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+                return refuse(key, "write postgres://user:password@host:port/database");
+            }
+        }
+        for cell in &self.cells {
+            if !self.regions.contains(&cell.region) {
+                return refuse("cells.region", "use a region that `regions` names");
+            }
+        }
+        for (key, token) in [
+            ("alerts.webhook_token", &self.alerts.webhook_token),
+            ("metrics.token", &self.metrics.token),
+        ] {
+            // Below this a token could be guessed over the network.
+            if token.expose().len() < 24 {
+                return refuse(key, "use at least 24 random characters");
+            }
+        }
+        for component in &self.components {
+            if component.id != format!("{}/{}", component.region, component.service) {
+                return refuse("components.id", "make it <region>/<service>");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value that cannot be used, and what to write instead. The value itself is left out: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the value of `{key}` cannot be used: {remedy}")]
+pub struct SettingsError {
+    /// Dotted path of the key.
+    pub key: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+/// Text that must not reach a log: it shows as `"***"` unless it is exposed on purpose.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The secret itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("\"***\"")
+    }
+}
