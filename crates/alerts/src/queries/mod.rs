@@ -1,0 +1,46 @@
+//! What can be asked of the room.
+
+mod counts;
+mod get;
+mod history;
+mod list;
+
+use crate::Alerts;
+use crate::episode::Episode;
+use crate::snapshot::{Sight, Snapshot};
+use bagua_core::AskContext;
+use bagua_model::failure::Failure;
+use bagua_model::text::keys;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Alerts {
+    /// What fires, once it is known at all: an empty list before the first reading would look like health.
+    fn firing(&self) -> Result<Arc<Snapshot>, Failure> {
+        let snapshot = self.snapshot.load_full();
+        match snapshot.filled {
+            true => Ok(snapshot),
+            false => Err(Failure::unavailable(format!("@{}", keys::ALERT_SOURCE_FEED))),
+        }
+    }
+
+    /// An episode that the asker may see: from memory while it fires, else from the database.
+    async fn seen(&self, cx: &AskContext, id: Uuid) -> Result<Arc<Episode>, Failure> {
+        let found = match self.snapshot.load().find(id) {
+            Some(episode) => Some(Arc::clone(episode)),
+            None => crate::store::get(&self.db, id)
+                .await
+                .map_err(bagua_core::db::failure)?
+                .map(Arc::new),
+        };
+        let sight = Sight::of(&cx.granted, cx.environment);
+        found
+            .filter(|e| sight.reaches(e.view.region.as_ref()))
+            .ok_or_else(no_such_alert)
+    }
+}
+
+/// There is none, or the reader may not see it: the two must look the same.
+pub(crate) fn no_such_alert() -> Failure {
+    Failure::not_found(format!("@{}", keys::ALERT_NOUN))
+}
