@@ -1,0 +1,136 @@
+//! The screens: design system, pages, and the one door to the server.
+//!
+//! Compiled twice: with `ssr` into the server, with `hydrate` for the browser.
+
+mod asked;
+pub mod assets;
+pub mod context;
+mod hot;
+pub mod i18n;
+mod layout;
+mod live;
+mod pages;
+mod parts;
+pub mod rpc;
+#[cfg(feature = "ssr")]
+pub mod shell;
+mod ui;
+
+#[cfg(feature = "ssr")]
+pub use shell::shell;
+
+use context::PageInfo;
+use i18n::Ui;
+use leptos::prelude::*;
+use leptos_meta::provide_meta_context;
+use leptos_router::components::{FlatRoutes, Route, Router};
+use leptos_router::path;
+use live::Live;
+use parts::{Page, Second, signed_in};
+
+/// The page as both sides know it; see [`PageInfo`].
+fn page_info() -> PageInfo {
+    #[cfg(feature = "ssr")]
+    let info = use_context::<context::AppContext>().map_or_else(PageInfo::empty, |cx| cx.page_info());
+    #[cfg(not(feature = "ssr"))]
+    let info = PageInfo::empty();
+    info
+}
+
+/// Everything inside `<body>`.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let page = SharedValue::new(page_info).into_inner();
+    let ui = Ui {
+        locale: page.locale,
+        now: RwSignal::new(page.now_ms.div_euclid(1_000)),
+    };
+    let live = Live::new();
+    provide_context(ui);
+    provide_context(live);
+    provide_context(StoredValue::new(page.clone()));
+
+    #[cfg(feature = "hydrate")]
+    run_page(ui, live, &page);
+
+    view! {
+        <Router>
+            <layout::Layout>
+                <FlatRoutes fallback=|| pages::not_found::page().view()>
+                    <Route path=path!("/") view=|| signed_in(pages::overview::page)/>
+                    <Route path=path!("/regions") view=Second(Page::Regions)/>
+                    <Route path=path!("/regions/:region") view=Second(Page::Region)/>
+                    <Route path=path!("/regions/:region/:service") view=Second(Page::Component)/>
+                    <Route path=path!("/alerts") view=Second(Page::Alerts)/>
+                    <Route path=path!("/alerts/:alert") view=Second(Page::Alert)/>
+                    <Route path=path!("/operations") view=Second(Page::Operations)/>
+                    <Route path=path!("/operations/new") view=Second(Page::Plan)/>
+                    <Route path=path!("/operations/:operation") view=Second(Page::Operation)/>
+                    <Route path=path!("/approvals") view=Second(Page::Approvals)/>
+                    <Route path=path!("/schedules") view=Second(Page::Schedules)/>
+                    <Route path=path!("/audit") view=Second(Page::Audit)/>
+                    <Route path=path!("/access") view=Second(Page::Access)/>
+                    <Route path=path!("/sign-in") view=|| pages::sign_in::page().view()/>
+                    <Route path=path!("/welcome") view=|| pages::welcome::page("welcome").view()/>
+                    <Route path=path!("/reset") view=|| pages::welcome::page("reset").view()/>
+                </FlatRoutes>
+            </layout::Layout>
+        </Router>
+    }
+}
+
+/// The page's info from context.
+pub(crate) fn info() -> StoredValue<PageInfo> {
+    use_context::<StoredValue<PageInfo>>().unwrap_or_else(|| StoredValue::new(PageInfo::empty()))
+}
+
+/// Runs `hydrate` once the part of the module is there that the page in the address is in: hydration cannot wait for it.
+#[cfg(feature = "hydrate")]
+pub fn when_ready(hydrate: impl FnOnce() + 'static) {
+    let path = location().pathname().unwrap_or_default();
+    if parts::is_first(&path) {
+        return hydrate();
+    }
+    // Not Leptos' own: that begins with hydration.
+    wasm_bindgen_futures::spawn_local(async move {
+        // Where it cannot be loaded the page stays as the server drew it, with plain links and forms.
+        if parts::load().await {
+            hydrate();
+        }
+    });
+}
+
+/// What runs in the browser as long as the page lives: the clock, the live stream, the tab's icon.
+#[cfg(feature = "hydrate")]
+fn run_page(ui: Ui, live: Live, page: &PageInfo) {
+    use std::time::Duration;
+    let (start_ms, cursor, signed_in) = (page.now_ms, page.cursor.clone(), page.me.is_some());
+    // An effect, so that the first picture is the server's.
+    Effect::new(move |_| {
+        // The server's clock goes on from what the page says: a browser with a wrong clock shows right ages.
+        let begun = js_sys::Date::now();
+        set_interval(
+            move || {
+                let now = start_ms + (js_sys::Date::now() - begun) as i64;
+                ui.now.set(now.div_euclid(1_000));
+            },
+            Duration::from_secs(1),
+        );
+        if let Some(root) = document().document_element() {
+            let _ = root.class_list().add_1("hydrated");
+        }
+        if signed_in {
+            // Before the reader has found the next link.
+            set_timeout(
+                || {
+                    leptos::task::spawn_local(async {
+                        let _ = parts::load().await;
+                    })
+                },
+                Duration::from_secs(2),
+            );
+            live::follow(live, ui.now, cursor.clone());
+        }
+    });
+}

@@ -1,0 +1,388 @@
+//! The alert feed: live, filtered by the address, and it never jumps under the reader's hand.
+
+use super::some;
+use crate::asked::{Asked, asked};
+use crate::i18n::Ui;
+use crate::live::Live;
+use crate::ui::filter::{Choice, Word, next_page, region_options, sentence};
+use crate::ui::form::{action, plan_href, refused};
+use crate::ui::node::{Node, following};
+use crate::ui::submit::{SubmitForm, with_note};
+use crate::ui::{age, empty, rows, since, state, title};
+use bagua_markup::html;
+use bagua_model::access::Permission;
+use bagua_model::alerts::{AcknowledgeAlert, AlertFeed, AlertState, AlertView, ListAlerts, Severity};
+use bagua_model::region::RegionId;
+use bagua_model::regions::RestartComponent;
+use bagua_model::text::keys;
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// What the address asks for.
+fn wanted(get: impl Fn(&str) -> String) -> ListAlerts {
+    ListAlerts {
+        state: get("state").parse::<AlertState>().ok(),
+        severities: get("severity")
+            .split(',')
+            .filter_map(|s| s.parse::<Severity>().ok())
+            .collect(),
+        region: some(get("region")).map(RegionId::new),
+        component: some(get("component")),
+        acknowledged: match get("held").as_str() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        },
+        text: some(get("text")),
+        after: some(get("after")),
+        limit: 0,
+    }
+}
+
+/// `/alerts`.
+pub fn page() -> Node {
+    let ui = Ui::get();
+    let live = Live::get();
+    let location = use_location();
+    let params = location.query;
+    let filter = Memo::new(move |_| params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
+    let feed = asked(move || (filter.get(), live.alerts.get()));
+    let search = location.search;
+    let filters = Node::follows(move || filters(ui, &filter.get()));
+    html! {
+        {title(ui.t(keys::UI_ROOM_ALERTS))}
+        <div class="page-head"><h1>{ui.t(keys::UI_ROOM_ALERTS)}</h1></div>
+        {filters}
+        {feed.show(ui, move |feed| summary(ui, feed))}
+        {list(ui, feed, filter)}
+        {feed.show_or(
+            ui,
+            move |feed| next_page(ui, "/alerts", &search.get_untracked(), feed.page.next.clone()),
+            |_, _| ().into(),
+        )}
+    }
+}
+
+fn filters(ui: Ui, now: &ListAlerts) -> Node {
+    let option = |value: &str, key| (value.to_owned(), ui.t(key).to_owned());
+    let severities = now
+        .severities
+        .iter()
+        .map(|s| s.as_str())
+        .collect::<Vec<_>>()
+        .join(",");
+    let choices = vec![
+        Choice {
+            name: "state",
+            before: ui.t(keys::UI_ALERTS_FILTER_STATE),
+            now: now
+                .state
+                .map(|s| s.as_str().to_owned())
+                .filter(|s| s != "firing")
+                .unwrap_or_default(),
+            options: vec![
+                option("", keys::UI_ALERTS_FIRING),
+                option("resolved", keys::UI_ALERTS_RESOLVED),
+            ],
+        },
+        Choice {
+            name: "severity",
+            before: ui.t(keys::UI_ALERTS_FILTER_SEVERITY),
+            now: severities,
+            options: vec![
+                option("", keys::UI_ALERTS_ANY_SEVERITY),
+                option("critical", keys::UI_SEVERITY_CRITICAL),
+                option("critical,warning", keys::UI_ALERTS_CRITICAL_OR_WARNING),
+                option("warning", keys::UI_SEVERITY_WARNING),
+                option("info", keys::UI_SEVERITY_INFO),
+            ],
+        },
+        Choice {
+            name: "region",
+            before: ui.t(keys::UI_FILTER_IN),
+            now: now
+                .region
+                .as_ref()
+                .map(|r| r.as_str().to_owned())
+                .unwrap_or_default(),
+            options: region_options(ui),
+        },
+        Choice {
+            name: "held",
+            before: ui.t(keys::UI_ALERTS_FILTER_HELD),
+            now: match now.acknowledged {
+                None => "",
+                Some(true) => "yes",
+                Some(false) => "no",
+            }
+            .to_owned(),
+            options: vec![
+                option("", keys::UI_ALERTS_HELD_ANY),
+                option("no", keys::UI_ALERTS_HELD_NO),
+                option("yes", keys::UI_ALERTS_HELD_YES),
+            ],
+        },
+    ];
+    let words = vec![
+        Word {
+            name: "component",
+            before: ui.t(keys::UI_FILTER_COMPONENT),
+            now: now.component.clone().unwrap_or_default(),
+            kind: "search",
+        },
+        Word {
+            name: "text",
+            before: ui.t(keys::UI_FILTER_TEXT),
+            now: now.text.clone().unwrap_or_default(),
+            kind: "search",
+        },
+    ];
+    sentence(ui, "/alerts", choices, words)
+}
+
+/// How many fire, and whether the rows may be incomplete.
+fn summary(ui: Ui, feed: &AlertFeed) -> Node {
+    let [critical, warning, info] = feed.firing;
+    html! {
+        <p class="summary">
+            {super::regions::alert_counts(ui, critical, warning)}
+            {(info > 0).then(|| format!(" {}", ui.count(keys::UI_ALERTS_INFO_ONE, keys::UI_ALERTS_INFO_MANY, info)))}
+        </p>
+        {feed.degraded.then(|| html! {
+            <p class="notice unknown" role="status"><i class="mark unknown" aria-hidden="true"></i>{ui.t(keys::UI_ALERTS_DEGRADED)}</p>
+        })}
+    }
+}
+
+/// What makes a row another row to the reader: its place in the list stays with the id.
+fn fingerprint(alert: &AlertView) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    alert.alert.hash(&mut hasher);
+    alert.state.hash(&mut hasher);
+    alert.suppressed.hash(&mut hasher);
+    alert.severity.hash(&mut hasher);
+    alert.summary.hash(&mut hasher);
+    alert
+        .acknowledged
+        .as_ref()
+        .map(|a| (&a.by, &a.note, a.at.unix_timestamp()))
+        .hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The rows. While pointer or focus is inside, rows keep their places: what ends stays, marked, and what is new waits.
+fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>) -> Node {
+    // What came last, for event handlers; and what is kept while the reader is inside.
+    let latest = RwSignal::new(Vec::<AlertView>::new());
+    let held = RwSignal::new(None::<Vec<AlertView>>);
+    // Rows that appear after the first picture slide in and are marked for a while.
+    let begun = StoredValue::new(false);
+    Effect::new(move |_| {
+        if let Some(Ok(feed)) = feed.now() {
+            latest.set(feed.page.rows);
+            begun.set_value(true);
+        }
+    });
+    // Another filter is another list.
+    Effect::new(move |before: Option<()>| {
+        filter.track();
+        if before.is_some() {
+            held.set(None);
+        }
+    });
+    let rows = move || {
+        feed.now()
+            .and_then(Result::ok)
+            .map(|feed| feed.page.rows)
+            .unwrap_or_default()
+    };
+    let shown = move || match held.get() {
+        None => rows(),
+        Some(kept) => {
+            let rows = rows();
+            let now = |old: AlertView| match rows.iter().find(|new| new.alert == old.alert) {
+                Some(new) => new.clone(),
+                None => AlertView {
+                    state: AlertState::Resolved,
+                    ..old
+                },
+            };
+            kept.into_iter().map(now).collect()
+        }
+    };
+    let waiting = move || {
+        let is_new = |kept: &Vec<AlertView>, new: &AlertView| kept.iter().all(|old| old.alert != new.alert);
+        held.with(|held| match held {
+            Some(kept) => latest.with(|latest| latest.iter().filter(|new| is_new(kept, new)).count()),
+            None => 0,
+        })
+    };
+    let hold = move || {
+        if held.with_untracked(Option::is_none) {
+            held.set(Some(latest.get_untracked()));
+        }
+    };
+    // Pointer and focus each hold the list; it moves again when neither is inside.
+    let inside = StoredValue::new((false, false));
+    let enter = move |pointer: bool| {
+        inside.update_value(|(p, f)| if pointer { *p = true } else { *f = true });
+        hold();
+    };
+    let leave = move |pointer: bool| {
+        inside.update_value(|(p, f)| if pointer { *p = false } else { *f = false });
+        // Focus that moves on inside leaves first and comes back at once.
+        let later = move || {
+            if inside.try_get_value() == Some((false, false)) {
+                held.set(None);
+            }
+        };
+        set_timeout(later, Duration::from_millis(50));
+    };
+    let none = move || {
+        let empty = matches!(feed.now(), Some(Ok(feed)) if feed.page.rows.is_empty())
+            && held.with(|held| held.as_ref().is_none_or(Vec::is_empty));
+        Node::from(empty.then(|| nothing(ui, &filter.get())))
+    };
+    let rows = view! {
+        <Transition fallback=move || crate::ui::waiting(ui)>
+            <ul class="rows feed-rows">
+                <For each=shown key=|a| (a.alert, fingerprint(a)) children=move |a| row(ui, &a, begun.get_value())/>
+            </ul>
+            {Node::follows(none).view()}
+        </Transition>
+    };
+    html! {
+        <div
+            class="feed"
+            on:pointerenter=move |_| enter(true)
+            on:pointerleave=move |_| leave(true)
+            on:focusin=move |_| enter(false)
+            on:focusout=move |_| leave(false)
+        >
+            <p class="fresh-count" aria-live="polite">
+                <button
+                    type="button"
+                    class="button small"
+                    hidden=following(move || (waiting() == 0).then_some(""))
+                    on:click=move |_| held.set(Some(latest.get_untracked()))
+                >
+                    {Node::live(move || ui.tx(keys::UI_ALERTS_NEW, &[("n", &waiting())]))}
+                </button>
+            </p>
+            {rows.into_any()}
+        </div>
+    }
+}
+
+fn nothing(ui: Ui, filter: &ListAlerts) -> Node {
+    let unfiltered = *filter
+        == ListAlerts {
+            state: filter.state,
+            ..ListAlerts::default()
+        };
+    if unfiltered && filter.state != Some(AlertState::Resolved) {
+        empty(ui.t(keys::UI_ALERTS_QUIET), ui.t(keys::UI_ALERTS_QUIET_NEXT))
+    } else {
+        empty(ui.t(keys::UI_LIST_NOTHING), ui.t(keys::UI_LIST_NOTHING_NEXT))
+    }
+}
+
+/// One alert with what can be done about it.
+fn row(ui: Ui, alert: &AlertView, fresh: bool) -> Node {
+    let ended = alert.state == AlertState::Resolved;
+    let class = format!("row alert {}", state::severity_class(alert.severity));
+    let note = alert.acknowledged.as_ref().map(|a| (a.note.clone(), a.at));
+    html! {
+        <li class=class class:fresh=fresh class:ended=ended>
+            {state::severity(ui, alert.severity)}
+            <span class="row-main">
+                <a href=format!("/alerts/{}", alert.alert)>{alert.name.clone()}</a>
+                <span class="row-sub">{alert.summary.clone()}</span>
+            </span>
+            <span class="row-place">{rows::place(ui, alert)}</span>
+            <span class="row-owner">
+                {rows::owner_words(ui, alert.acknowledged.as_ref().map(|a| a.by.clone()))}
+                {note.map(|(note, at)| html! { <span class="row-sub">{note} " " {age(ui, at)}</span> })}
+            </span>
+            <span class="row-age num">
+                {match alert.ended_at {
+                    Some(at) => html! { {ui.t(keys::UI_ALERTS_ENDED)} " " {age(ui, at)} },
+                    None if ended => ui.t(keys::UI_ALERTS_ENDED).into(),
+                    None => since(ui, alert.started_at),
+                }}
+                {alert.suppressed.then(|| html! { <span class="tag">{ui.t(keys::UI_ALERTS_SUPPRESSED)}</span> })}
+            </span>
+            <span class="row-actions">{(!ended).then(|| actions(ui, alert, "/alerts"))}</span>
+        </li>
+    }
+}
+
+/// Acknowledge, and restart the component.
+pub fn actions(ui: Ui, alert: &AlertView, back: &str) -> Node {
+    let (may_not_acknowledge, may_not_restart) = crate::info().with_value(|info| {
+        (
+            refused(ui, info, Permission::AlertsAcknowledge, alert.region.as_ref()),
+            refused(ui, info, Permission::ComponentsOperate, alert.region.as_ref()),
+        )
+    });
+    let acknowledge = match may_not_acknowledge {
+        Some(reason) => action(
+            ui.t(keys::UI_ALERTS_ACKNOWLEDGE),
+            String::new(),
+            "small",
+            Some(reason),
+        ),
+        None => {
+            let operation = AcknowledgeAlert {
+                alert: alert.alert,
+                region: alert.region.clone(),
+                note: String::new(),
+            };
+            let form = SubmitForm {
+                typed: &["note"],
+                ..SubmitForm::quick(&operation, back)
+            };
+            let label = if alert.acknowledged.is_some() {
+                keys::UI_ALERTS_TAKE_OVER
+            } else {
+                keys::UI_ALERTS_ACKNOWLEDGE
+            };
+            with_note(ui, form, ui.t(label), "note", ui.t(keys::UI_ALERTS_NOTE), false)
+        }
+    };
+    let restart = alert
+        .component
+        .as_deref()
+        .and_then(|c| c.parse().ok())
+        .map(|component| {
+            let href = plan_href(
+                &RestartComponent { component },
+                &format!("/alerts/{}", alert.alert),
+            );
+            action(ui.t(keys::UI_ALERTS_RESTART), href, "small", may_not_restart)
+        });
+    html! { {acknowledge} {restart} }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_the_filter() {
+        let address = |name: &str| match name {
+            "severity" => "critical,warning,nonsense".to_owned(),
+            "region" => "eu-west-1".to_owned(),
+            "held" => "no".to_owned(),
+            "text" => "  ".to_owned(),
+            _ => String::new(),
+        };
+        let list = wanted(address);
+        assert_eq!(list.severities, [Severity::Critical, Severity::Warning]);
+        assert_eq!(list.region, Some(RegionId::new("eu-west-1")));
+        assert_eq!(list.acknowledged, Some(false));
+        assert_eq!((list.text, list.state), (None, None));
+    }
+}

@@ -1,0 +1,42 @@
+//! One file for each page. A page is a function that answers its view; the URL holds its state.
+
+pub mod access;
+pub mod alert;
+pub mod alerts;
+pub mod approvals;
+pub mod audit;
+pub mod component;
+pub mod not_found;
+pub mod operation;
+pub mod operations;
+pub mod overview;
+pub mod plan;
+pub mod region;
+pub mod regions;
+pub mod schedules;
+pub mod sign_in;
+pub mod welcome;
+
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+/// A part of the address's path.
+fn param(name: &'static str) -> Memo<String> {
+    let params = use_params_map();
+    text(Box::new(move || params.with(|p| p.get(name)).unwrap_or_default()))
+}
+
+/// A value of the address's query; empty when absent.
+fn query(name: &'static str) -> Memo<String> {
+    let query = use_query_map();
+    text(Box::new(move || query.with(|q| q.get(name)).unwrap_or_default()))
+}
+
+fn text(read: Box<dyn Fn() -> String + Send + Sync>) -> Memo<String> {
+    Memo::new(move |_| read())
+}
+
+/// `None` for an empty text.
+fn some(text: String) -> Option<String> {
+    Some(text).filter(|t| !t.trim().is_empty())
+}
