@@ -1,0 +1,53 @@
+//! The doors for machines: Alertmanager's notifications, health and metrics.
+
+use super::AppState;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
+use std::time::Duration;
+
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok())
+}
+
+/// `POST /hooks/alertmanager`: 2xx only after commit, so that Alertmanager repeats what we could not keep.
+pub async fn alertmanager(State(state): State<AppState>, headers: HeaderMap, body: Bytes) -> Response {
+    match state.alerts.webhook(&body, authorization(&headers)).await {
+        Ok(_) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, Json(json!({ "error": error.to_string() }))).into_response()
+        }
+    }
+}
+
+/// `GET /healthz`: the process lives and its executor turns.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: whether this process can carry out operations now, with what is away.
+pub async fn readyz(State(state): State<AppState>) -> Response {
+    let database = tokio::time::timeout(
+        Duration::from_secs(1),
+        sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(&state.console.db),
+    )
+    .await
+    .is_ok_and(|answer| answer.is_ok());
+    let away: Vec<_> = state
+        .console
+        .sources
+        .notices()
+        .into_iter()
+        .map(|notice| notice.source)
+        .collect();
+    let status = if database {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(json!({ "ready": database, "away": away }))).into_response()
+}

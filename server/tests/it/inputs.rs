@@ -1,0 +1,229 @@
+//! One representative input for every kind. A new kind without an entry here fails the tests of this folder.
+
+use crate::support::{Ground, House, Somebody, WEBHOOK_TOKEN, notification};
+use anyhow::Context as _;
+use bagua_core::Actor;
+use bagua_model::access::{CreatePerson, DisablePerson, ListPeople, ListSessions, Role};
+use bagua_model::alerts::{AcknowledgeAlert, ListAlerts, Severity};
+use bagua_model::operation::{CreateSchedule, OperationId, Submission};
+use bagua_model::region::{RegionId, Scope};
+use bagua_model::regions::{RestartComponent, StopComponent};
+use bagua_model::supervisor::{Action, ControlRequest};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What there is in one region, to be asked for and acted on.
+pub struct Seed {
+    pub region: &'static str,
+    pub alert: Uuid,
+    /// Somebody has this one.
+    pub acknowledged: Uuid,
+    pub schedule: String,
+    /// Waits for a second person.
+    pub waiting: OperationId,
+    /// Nothing has been decided about it; queued until workers run.
+    pub queued: OperationId,
+    /// A person with one role, and one who has been disabled.
+    pub person: Uuid,
+    pub disabled: Uuid,
+}
+
+fn component(region: &str, service: &str) -> String {
+    format!("{region}/{service}")
+}
+
+/// Puts something of everything into a region. No worker needs to run for it.
+pub async fn plant(ground: &Ground, house: &House, region: &'static str) -> anyhow::Result<Seed> {
+    let (console, seeder) = (&house.parts.console, Actor::system("cli:seed"));
+    let authorization = format!("Bearer {WEBHOOK_TOKEN}");
+    let mut alerts = Vec::new();
+    for name in ["GatewayDown", "GatewaySlow"] {
+        let body = notification(name, region);
+        house
+            .parts
+            .alerts
+            .webhook(body.as_bytes(), Some(&authorization))
+            .await?;
+        let alert: Uuid = sqlx::query_scalar("SELECT id FROM alerts WHERE region = $1 AND name = $2")
+            .bind(region)
+            .bind(name)
+            .fetch_one(&ground.db.owner)
+            .await?;
+        alerts.push(alert);
+    }
+    let (alert, acknowledged) = (alerts[0], alerts[1]);
+    let take = AcknowledgeAlert {
+        alert: acknowledged,
+        region: Some(RegionId::new(region)),
+        note: String::new(),
+    };
+    console.submit(&seeder, take, Submission::default()).await?;
+
+    // Behind the console's back, so that there is something to start.
+    let wish = ControlRequest {
+        request: Uuid::new_v4(),
+        expect_generation: None,
+        no_wait: false,
+    };
+    let stopped = ground
+        .supervisor
+        .control(&component(region, "runner"), Action::Stop, &wish)
+        .await;
+    anyhow::ensure!(stopped.is_ok(), "the runner did not stop: {stopped:?}");
+
+    let schedule = CreateSchedule {
+        name: format!("nightly {region}"),
+        cron: "0 3 * * *".into(),
+        kind: "component.restart".into(),
+        input: json!({ "component": component(region, "gateway") }),
+    };
+    let name = schedule.name.clone();
+    console.submit(&seeder, schedule, Submission::default()).await?;
+    let id = |service: &str| component(region, service).parse().map_err(anyhow::Error::msg);
+    let stop = StopComponent {
+        component: id("prometheus")?,
+    };
+    let waiting = console
+        .submit(&seeder, stop, Submission::default())
+        .await?
+        .operation;
+    let restart = RestartComponent {
+        component: id("gateway")?,
+    };
+    let queued = console
+        .submit(&seeder, restart, Submission::default())
+        .await?
+        .operation;
+
+    let mut people = Vec::new();
+    for name in ["kept", "gone"] {
+        let email = format!("{name}.{region}@example.org");
+        let scope = Scope {
+            environment: None,
+            region: Some(RegionId::new(region)),
+        };
+        let create = CreatePerson {
+            email: email.clone(),
+            name: String::new(),
+            role: Role::Viewer,
+            scope,
+        };
+        console.submit(&seeder, create, Submission::default()).await?;
+        let all = console.ask(&seeder, ListPeople {}).await?;
+        people.push(
+            all.into_iter()
+                .find(|p| p.email == email)
+                .context("a person was created")?
+                .person,
+        );
+    }
+    let (person, disabled) = (people[0], people[1]);
+    console
+        .submit(&seeder, DisablePerson { person: disabled }, Submission::default())
+        .await?;
+    Ok(Seed {
+        region,
+        alert,
+        acknowledged,
+        schedule: name,
+        waiting,
+        queued,
+        person,
+        disabled,
+    })
+}
+
+/// Every kind with its input: about the seed's region, and about oneself where a kind is about oneself.
+pub async fn inputs(
+    house: &House,
+    seed: &Seed,
+    me: &Somebody,
+) -> anyhow::Result<BTreeMap<&'static str, Value>> {
+    let mine = house
+        .parts
+        .console
+        .ask(&me.actor, ListSessions::default())
+        .await?;
+    let session = mine.first().context("whoever asks has a session")?.session;
+    let region = seed.region;
+    let gateway = json!({ "component": component(region, "gateway") });
+    let role = json!({ "person": seed.person, "role": "viewer", "scope": { "region": region } });
+    let all = ListAlerts {
+        severities: vec![Severity::Critical],
+        ..ListAlerts::default()
+    };
+    Ok([
+        ("access.people", json!({})),
+        ("access.sessions", json!({})),
+        (
+            "alert.acknowledge",
+            json!({ "alert": seed.alert, "region": region, "note": "mine" }),
+        ),
+        (
+            "alert.unacknowledge",
+            json!({ "alert": seed.acknowledged, "region": region }),
+        ),
+        ("alerts.counts", json!({})),
+        ("alerts.get", json!({ "alert": seed.alert })),
+        ("alerts.history", json!({ "alert": seed.alert })),
+        ("alerts.list", serde_json::to_value(all)?),
+        ("audit.list", json!({})),
+        ("component.restart", gateway.clone()),
+        (
+            "component.start",
+            json!({ "component": component(region, "runner") }),
+        ),
+        ("component.stop", gateway.clone()),
+        ("console.notices", json!({})),
+        ("events.recent", json!({})),
+        (
+            "operation.approve",
+            json!({ "operation": seed.waiting, "hash": "of-another-plan" }),
+        ),
+        ("operation.cancel", json!({ "operation": seed.waiting })),
+        (
+            "operation.reject",
+            json!({ "operation": seed.waiting, "reason": "not tonight" }),
+        ),
+        (
+            "operation.retry",
+            json!({ "operation": seed.queued, "decision": "give_up" }),
+        ),
+        ("operations.get", json!({ "operation": seed.waiting })),
+        ("operations.inbox", json!({})),
+        ("operations.list", json!({})),
+        (
+            "person.create",
+            json!({ "email": "new@example.org", "role": "viewer" }),
+        ),
+        ("person.disable", json!({ "person": seed.person })),
+        ("person.enable", json!({ "person": seed.disabled })),
+        (
+            "person.grant",
+            json!({ "person": seed.person, "role": "auditor", "scope": {} }),
+        ),
+        (
+            "person.invite",
+            json!({ "person": seed.person, "token_hash": "ab".repeat(32) }),
+        ),
+        ("person.revoke", role),
+        ("regions.component", gateway.clone()),
+        ("regions.region", json!({ "region": region })),
+        ("regions.trends", gateway),
+        ("regions.world", json!({})),
+        (
+            "schedule.create",
+            json!({
+                "name": format!("hourly {region}"), "cron": "7 * * * *", "kind": "component.restart",
+                "input": { "component": component(region, "gateway") },
+            }),
+        ),
+        ("schedule.delete", json!({ "name": seed.schedule })),
+        ("schedule.pause", json!({ "name": seed.schedule, "paused": true })),
+        ("schedules.list", json!({})),
+        ("session.revoke", json!({ "session": session })),
+        ("session.revoke_all", json!({ "person": me.id() })),
+    ]
+    .into())
+}

@@ -1,0 +1,15 @@
+//! The whole console, wired as the binary wires it, on a real PostgreSQL and with real processes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audit_rows;
+mod command;
+mod coverage;
+mod cross_site;
+mod doors;
+mod forms;
+mod handover;
+mod inputs;
+mod live_stream;
+mod pages;
+mod reference;
+mod support;
