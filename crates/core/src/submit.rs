@@ -225,24 +225,20 @@ impl Console {
             now,
         };
         let mut tx = self.db.begin().await?;
-        store::operations::insert(&mut tx, &new).await?;
-        let state = if state == OperationState::Running {
-            let cx = self.plan_context(wish.actor);
-            let outcome = planned
-                .entry
-                .handler
-                .apply(&cx, &mut tx, &planned.prepared.input)
-                .await?;
-            store::operations::end_immediate(&mut tx, id, &outcome, now).await?;
-            OperationState::Succeeded
-        } else {
-            state
+        let state = match self.write_rows(&mut tx, planned, wish, &new).await {
+            Ok(state) => state,
+            Err(refused) => {
+                // Awaited: left to the drop, it would happen some time after the answer, and until then a worker
+                // would pass by the rows that are locked here, such as the operation of a refused approval.
+                if let Err(error) = tx.rollback().await {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "the rollback was not confirmed"
+                    );
+                }
+                return Err(refused);
+            }
         };
-        self.tell_submission(&mut tx, planned, wish, id, state, now)
-            .await?;
-        if state == OperationState::Queued {
-            store::operations::wake_workers(&mut tx).await?;
-        }
         tx.commit().await?;
         tracing::info!(operation = %id, kind = new.kind, actor = new.submitted_by, state = %state, "operation submitted");
         if state == OperationState::Succeeded {
@@ -250,6 +246,35 @@ impl Console {
                 .increment(1);
         }
         Ok(Submitted { operation: id, state })
+    }
+
+    /// Everything that a submission writes; an immediate operation is applied among it.
+    async fn write_rows(
+        &self,
+        db: &mut PgConnection,
+        planned: &Planned<'_>,
+        wish: &Wish<'_>,
+        new: &NewOperation<'_>,
+    ) -> Result<OperationState, Refused> {
+        store::operations::insert(db, new).await?;
+        let state = if new.state == OperationState::Running {
+            let cx = self.plan_context(wish.actor);
+            let outcome = planned
+                .entry
+                .handler
+                .apply(&cx, db, &planned.prepared.input)
+                .await?;
+            store::operations::end_immediate(db, new.id, &outcome, new.now).await?;
+            OperationState::Succeeded
+        } else {
+            new.state
+        };
+        self.tell_submission(db, planned, wish, new.id, state, new.now)
+            .await?;
+        if state == OperationState::Queued {
+            store::operations::wake_workers(db).await?;
+        }
+        Ok(state)
     }
 
     /// The log, the event log and the audit log of a submission.

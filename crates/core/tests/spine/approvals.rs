@@ -98,6 +98,31 @@ async fn a_second_person_lets_it_go() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_refused_decision_leaves_nothing_locked_behind() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let wei = operator("Wei");
+    let submitted = bench
+        .console
+        .submit(
+            &wei,
+            CriticalProbe(Probe::new("a", &["effect-1"])),
+            Submission::default(),
+        )
+        .await?;
+    // A worker passes by what is locked, so a lock that outlives its refusal delays the operation by a poll.
+    for _ in 0..50 {
+        let refused = approve(&bench, &wei, submitted.operation).await;
+        assert_eq!(kind(refused), Some(FailureKind::Forbidden));
+        let free = sqlx::query("SELECT 1 FROM operations WHERE id = $1 FOR UPDATE NOWAIT")
+            .bind(submitted.operation.0)
+            .execute(&bench.db.owner)
+            .await;
+        assert!(free.is_ok(), "the row is still locked: {free:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_database_refuses_what_the_code_would_not() -> anyhow::Result<()> {
     let bench = Bench::new().await?;
     let wei = operator("Wei");
