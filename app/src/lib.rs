@@ -5,6 +5,7 @@
 mod asked;
 pub mod assets;
 pub mod context;
+mod hands;
 mod hot;
 pub mod i18n;
 mod layout;
@@ -71,6 +72,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/schedules") view=Second(Page::Schedules)/>
                     <Route path=path!("/audit") view=Second(Page::Audit)/>
                     <Route path=path!("/access") view=Second(Page::Access)/>
+                    <Route path=path!("/search") view=Second(Page::Search)/>
                     <Route path=path!("/sign-in") view=|| pages::sign_in::page().view()/>
                     <Route path=path!("/welcome") view=|| pages::welcome::page("welcome").view()/>
                     <Route path=path!("/reset") view=|| pages::welcome::page("reset").view()/>

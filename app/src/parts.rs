@@ -40,6 +40,8 @@ pub enum Page {
     Audit,
     /// `/access`.
     Access,
+    /// `/search`.
+    Search,
 }
 
 /// Draws a page. The border between the parts: nothing else may name these pages.
@@ -57,6 +59,7 @@ fn draw(page: Page) -> Node {
         Page::Schedules => pages::schedules::page(),
         Page::Audit => pages::audit::page(),
         Page::Access => pages::access::page(),
+        Page::Search => pages::search::page(),
     }
 }
 

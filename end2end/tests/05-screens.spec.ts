@@ -29,6 +29,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["schedules", "/schedules"],
     ["audit", "/audit"],
     ["access", "/access"],
+    ["search", "/search?q=frankfurt"],
     ["not-found", "/no/such/page"],
   ];
 }

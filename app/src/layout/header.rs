@@ -25,6 +25,7 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
         "approvals" => keys::UI_NAV_APPROVALS,
         "schedules" => keys::UI_NAV_SCHEDULES,
         "audit" => keys::UI_NAV_AUDIT,
+        "search" => keys::UI_SEARCH_TITLE,
         _ => return Vec::new(),
     };
     let mut out = vec![(ui.t(name).to_owned(), Some(format!("/{room}")))];
@@ -64,6 +65,7 @@ pub fn header(ui: Ui, live: Live, scope: Memo<Option<RegionId>>) -> Node {
     html! {
         <header class="top">
             <nav class="crumbs" aria-label=ui.t(keys::UI_NAV_WHERE)><ol>{trail}</ol></nav>
+            {search(ui)}
             {scope_switch(ui, scope)}
             {link(ui, live)}
             {clock(ui)}
@@ -79,6 +81,35 @@ pub fn plain(ui: Ui) -> Node {
             <span class="brand">{crate::ui::trigram::mark()}<span>{ui.t(keys::APP_NAME)}</span></span>
             <div class="prefs">{preferences(ui)}</div>
         </header>
+    }
+}
+
+/// Search over everything; on a narrow screen a link to its page.
+fn search(ui: Ui) -> Node {
+    let label = ui.t(keys::UI_SEARCH_LABEL);
+    let field = html! {
+        <label>
+            <span class="hidden">{label}</span>
+            <input
+                id=crate::hands::SEARCH
+                type="search"
+                name="q"
+                autocomplete="off"
+                placeholder=label
+                title=ui.t(keys::UI_SEARCH_KEYS)
+            />
+        </label>
+    };
+    html! {
+        <search class="search">
+            {get_form("search-form", || "/search".to_owned(), field)}
+            <a class="search-link" href="/search" title=label>
+                <svg viewBox="0 0 18 18" width="18" height="18" aria-hidden="true" focusable="false">
+                    <path d="M8 2.5a5.5 5.5 0 1 0 .01 0zM12 12l4 4" fill="none" stroke="currentColor" stroke-width="1.6"/>
+                </svg>
+                <span class="hidden">{label}</span>
+            </a>
+        </search>
     }
 }
 

@@ -49,7 +49,10 @@ pub fn Layout(children: Children) -> impl IntoView {
     provide_context(hot);
     let critical = hot.critical;
     #[cfg(feature = "hydrate")]
-    watch_critical(hot);
+    {
+        watch_critical(hot);
+        crate::hands::listen();
+    }
 
     let page = html! {
         {view! { <Title formatter=move |page: String| tab_title(ui, &page, critical.get())/> }.into_any()}
@@ -62,6 +65,7 @@ pub fn Layout(children: Children) -> impl IntoView {
                 {children().into_any()}
             </main>
         </div>
+        {crate::hands::dialogs(ui)}
     };
     page.list()
 }

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod region;
 pub mod regions;
 pub mod schedules;
+pub mod search;
 pub mod sign_in;
 pub mod welcome;
 

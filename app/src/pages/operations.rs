@@ -29,6 +29,7 @@ fn wanted(get: impl Fn(&str) -> String) -> ListOperations {
         kind: some(get("kind")),
         region: some(get("region")).map(RegionId::new),
         target: some(get("target")),
+        text: some(get("text")),
         after: some(get("after")),
         limit: 0,
     }
@@ -102,6 +103,12 @@ fn filters(ui: Ui, now: &ListOperations, state: String) -> Node {
             name: "target",
             before: ui.t(keys::UI_FILTER_TARGET),
             now: now.target.clone().unwrap_or_default(),
+            kind: "search",
+        },
+        Word {
+            name: "text",
+            before: ui.t(keys::UI_FILTER_TEXT),
+            now: now.text.clone().unwrap_or_default(),
             kind: "search",
         },
     ];

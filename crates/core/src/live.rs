@@ -334,6 +334,7 @@ impl LiveHub {
             kind: None,
             region: None,
             target: None,
+            text: None,
             after: None,
             limit: ACTIVE + 1,
         };

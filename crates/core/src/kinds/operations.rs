@@ -32,6 +32,7 @@ impl Answers<ListOperations> for Core {
             .iter()
             .map(|state| state.as_str().to_owned())
             .collect();
+        let text = query.text.as_deref().map(|text| text.trim().to_lowercase());
         let filter = Filter {
             environment: cx.environment,
             regions: regions.as_deref(),
@@ -43,6 +44,7 @@ impl Answers<ListOperations> for Core {
                 .target
                 .as_deref()
                 .map(|target| target.split_once(':').unwrap_or((target, ""))),
+            text: text.as_deref().filter(|text| !text.is_empty()),
             after: cursor::<Uuid>(query.after.as_deref())?,
             limit: i64::from(limit) + 1,
         };
@@ -62,7 +64,8 @@ impl Core {
         query: &ListOperations,
         limit: u16,
     ) -> Option<Vec<OperationSummary>> {
-        let narrowed = query.kind.is_some() || query.region.is_some() || query.target.is_some();
+        let narrowed =
+            query.kind.is_some() || query.region.is_some() || query.target.is_some() || query.text.is_some();
         let active = !query.states.is_empty() && query.states.iter().all(|state| !state.is_final());
         if narrowed || !active || query.after.is_some() {
             return None;
@@ -150,6 +153,7 @@ impl Answers<ApprovalInbox> for Core {
             kind: None,
             region: None,
             target: None,
+            text: None,
             after: None,
             limit: 200,
         };

@@ -22,6 +22,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) kind: Option<&'a str>,
     pub(crate) region: Option<&'a str>,
     pub(crate) target: Option<(&'a str, &'a str)>,
+    /// In small letters.
+    pub(crate) text: Option<&'a str>,
     pub(crate) after: Option<Uuid>,
     pub(crate) limit: i64,
 }
@@ -49,6 +51,8 @@ pub(crate) async fn list(db: &PgPool, filter: &Filter<'_>) -> Result<Vec<Listed>
              AND ($6::text IS NULL OR region = $6)
              AND ($7::text IS NULL OR (target_noun = $7 AND target_id = $8))
              AND ($9::uuid IS NULL OR id < $9)
+             AND ($11::text IS NULL OR strpos(lower(target_id), $11) > 0 OR strpos(kind, $11) > 0
+                  OR strpos(lower(submitted_by), $11) > 0 OR starts_with(id::text, $11))
            ORDER BY id DESC LIMIT $10"#,
         filter.environment.as_str(),
         filter.regions as _,
@@ -60,6 +64,7 @@ pub(crate) async fn list(db: &PgPool, filter: &Filter<'_>) -> Result<Vec<Listed>
         filter.target.map(|(_, id)| id),
         filter.after,
         filter.limit,
+        filter.text,
     )
     .fetch_all(db)
     .await?;

@@ -351,3 +351,26 @@ async fn active_operations_come_from_memory_and_follow_at_once() -> anyhow::Resu
     live.await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn operations_are_found_by_a_part_of_target_kind_submitter_or_id() -> anyhow::Result<()> {
+    let bench = Bench::new().await?;
+    let one = bench.submit(Probe::new("Harbour-7", &["tx-1"])).await?;
+    bench.clock.advance(time::Duration::milliseconds(2));
+    let two = bench.submit(Probe::new("kettle", &["tx-1"])).await?;
+    let found = async |text: &str| {
+        let query = ListOperations {
+            text: Some(text.to_owned()),
+            ..Default::default()
+        };
+        let page = bench.console.ask(&system(), query).await?;
+        anyhow::Ok(page.rows.iter().map(|row| row.operation).collect::<Vec<_>>())
+    };
+    assert_eq!(found(" harbour").await?, [one]);
+    assert_eq!(found("PROBE").await?, [two, one]);
+    assert_eq!(found("wei").await?, [two, one]);
+    assert_eq!(found(&two.to_string()[..36]).await?, [two]);
+    assert_eq!(found("100%").await?, []);
+    assert_eq!(found("  ").await?, [two, one]);
+    Ok(())
+}

@@ -291,6 +291,8 @@ pub struct ListOperations {
     pub region: Option<RegionId>,
     /// Only this target (`component:ap-east-1/gateway`).
     pub target: Option<String>,
+    /// Part of the target's id, of the kind or of who submitted it, or the beginning of the operation's id.
+    pub text: Option<String>,
     /// Keyset cursor.
     pub after: Option<String>,
     /// At most so many rows (1 to 200; 50 when 0).
