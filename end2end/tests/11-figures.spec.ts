@@ -1,5 +1,6 @@
 import type { Page } from "@playwright/test";
 import { accessible, admin, alive, anonymous, expect, signIn, test } from "../support/app.js";
+import { submit } from "../support/stack.js";
 
 /** The regions in the order of the comparison's rows, and what stands in the column. */
 async function column(page: Page, name: string): Promise<{ regions: string[]; values: number[] }> {
@@ -46,6 +47,16 @@ test("ranges of time in the address, back and forward; what is no time is said",
   await page.goto("/regions/ap-east-1/gateway?from=yesterday&until=2026-01-01T00:00:00Z");
   await expect(page.locator(".range")).toContainText("“yesterday” is no time");
   await accessible(page);
+});
+
+test("what happened is marked on the axis of time, and stands in the table behind", async ({ page }) => {
+  await submit("component.restart", { component: "eu-central-1/runner" });
+  await page.goto("/regions/eu-central-1/runner");
+  await alive(page);
+  const chart = page.locator("figure.chart", { has: page.locator("figcaption", { hasText: "Memory" }) });
+  await expect(chart.locator("path.event title").first()).toContainText(/Restart/, { timeout: 30_000 });
+  await chart.getByText("Table").click();
+  await expect(chart.getByRole("table")).toContainText(/Restart/);
 });
 
 test("a range that makes no sense is refused with a reason", async ({ page }) => {

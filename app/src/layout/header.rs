@@ -30,6 +30,15 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
         _ => return Vec::new(),
     };
     let mut out = vec![(ui.t(name).to_owned(), Some(format!("/{room}")))];
+    if matches!(room, "performance" | "business") {
+        out.insert(
+            0,
+            (
+                ui.t(keys::UI_ROOM_REGIONS).to_owned(),
+                Some("/regions".to_owned()),
+            ),
+        );
+    }
     let mut address = format!("/{room}");
     for part in parts {
         address = format!("{address}/{part}");

@@ -155,7 +155,7 @@ fn table(ui: Ui, view: &CompareView, sort: Sort) -> Node {
         };
         html! {
             <th scope="col" class="num" aria-sort=sort.aria(what)>
-                <a href=sort.href(what)>{name} <span aria-hidden="true">{arrow}</span></a>
+                <a href=sort.href(what)>{name} " " <span aria-hidden="true">{arrow}</span></a>
                 <span class="unit">{unit}</span>
             </th>
         }

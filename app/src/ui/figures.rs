@@ -78,7 +78,8 @@ impl Unit {
             Unit::Stream => format!("{}/s", bytes(value)),
             Unit::Rate => format!("{}/s", trim(value)),
             Unit::Seconds => seconds(value),
-            Unit::Count => format!("{value:.0}"),
+            Unit::Count if value.fract() == 0.0 => format!("{value:.0}"),
+            Unit::Count => trim(value),
         }
     }
 
@@ -159,6 +160,7 @@ mod tests {
         assert_eq!(or_none(Metric::Cpu, None), "–");
         assert_eq!(tick(Unit::Stream, 50_000.0), "50 kB/s");
         assert_eq!(tick(Unit::Rate, 2.5), "2.5/s");
+        assert_eq!(tick(Unit::Count, 2.5), "2.5");
         assert_eq!(tick(Unit::Seconds, 0.0), "0");
     }
 }
