@@ -242,6 +242,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "operations.get",
         "operations.inbox",
         "operations.list",
+        "regions.compare",
         "regions.component",
         "regions.region",
         "regions.world",
