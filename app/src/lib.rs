@@ -61,6 +61,9 @@ pub fn App() -> impl IntoView {
                 <FlatRoutes fallback=|| pages::not_found::page().view()>
                     <Route path=path!("/") view=|| signed_in(pages::overview::page)/>
                     <Route path=path!("/regions") view=Second(Page::Regions)/>
+                    <Route path=path!("/regions/compare") view=Second(Page::Compare)/>
+                    <Route path=path!("/performance") view=Second(Page::Performance)/>
+                    <Route path=path!("/business") view=Second(Page::Business)/>
                     <Route path=path!("/regions/:region") view=Second(Page::Region)/>
                     <Route path=path!("/regions/:region/:service") view=Second(Page::Component)/>
                     <Route path=path!("/alerts") view=Second(Page::Alerts)/>

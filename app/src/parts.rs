@@ -18,6 +18,12 @@ use leptos_router::hooks::use_location;
 pub enum Page {
     /// `/regions`.
     Regions,
+    /// `/regions/compare`.
+    Compare,
+    /// `/performance`.
+    Performance,
+    /// `/business`.
+    Business,
     /// `/regions/{region}`.
     Region,
     /// `/regions/{region}/{service}`.
@@ -48,6 +54,9 @@ pub enum Page {
 fn draw(page: Page) -> Node {
     match page {
         Page::Regions => pages::regions::page(),
+        Page::Compare => pages::compare::page(),
+        Page::Performance => pages::platform::performance(),
+        Page::Business => pages::platform::business(),
         Page::Region => pages::region::page(),
         Page::Component => pages::component::page(),
         Page::Alerts => pages::alerts::page(),

@@ -19,6 +19,8 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
     };
     let name = match room {
         "regions" => keys::UI_ROOM_REGIONS,
+        "performance" => keys::UI_TAB_PERFORMANCE,
+        "business" => keys::UI_TAB_BUSINESS,
         "alerts" => keys::UI_ROOM_ALERTS,
         "access" => keys::UI_ROOM_ACCESS,
         "operations" => keys::UI_NAV_OPERATIONS,
@@ -29,10 +31,20 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
         _ => return Vec::new(),
     };
     let mut out = vec![(ui.t(name).to_owned(), Some(format!("/{room}")))];
+    if matches!(room, "performance" | "business") {
+        out.insert(
+            0,
+            (
+                ui.t(keys::UI_ROOM_REGIONS).to_owned(),
+                Some("/regions".to_owned()),
+            ),
+        );
+    }
     let mut address = format!("/{room}");
     for part in parts {
         address = format!("{address}/{part}");
         let words = match (room, out.len()) {
+            ("regions", 1) if part == "compare" => ui.t(keys::UI_TAB_COMPARE).to_owned(),
             ("regions", 1) => ui.region(part),
             ("operations", 1) if part == "new" => ui.t(keys::UI_PLAN_TITLE).to_owned(),
             _ if part.len() > 20 => format!(

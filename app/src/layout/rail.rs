@@ -54,7 +54,9 @@ pub fn rail(ui: Ui, hot: Hot, scope: Memo<Option<RegionId>>) -> Node {
     let current = move |room: &'static str| {
         following(move || {
             let here = path.get();
+            // The platform's figures belong to the room of the regions, though their addresses are short.
             let inside = here == room
+                || (room == "/regions" && matches!(here.as_str(), "/performance" | "/business"))
                 || (room != "/" && here.starts_with(room) && here[room.len()..].starts_with('/'));
             inside.then_some("page")
         })

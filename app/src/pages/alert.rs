@@ -54,8 +54,7 @@ async fn whole_alert(id: String) -> Answered<Payload> {
     let before = ask_payload(RecentEvents {
         before: Some(started_at),
         limit: 40,
-        region: None,
-        subject: None,
+        ..RecentEvents::default()
     })
     .await;
     Ok(Payload::typed(Whole {

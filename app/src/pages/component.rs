@@ -1,50 +1,37 @@
 //! One component: state and why, its process, what can be done, its trends, alerts, operations and events.
 
+use super::param;
 use super::region::lists_of;
-use super::{param, query};
-use crate::asked::{Asked, asked, show_both};
+use crate::asked::{Payload, asked, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;
-use crate::rpc::Answered;
-use crate::ui::chart::{Mark, line_chart};
+use crate::rpc::{Answered, AppError, ask_payload};
+use crate::ui::chart::{Mark, Plot, line_chart};
 use crate::ui::form::{action, plan_href, refused};
-use crate::ui::node::{Node, following};
+use crate::ui::node::Node;
+use crate::ui::range::{self, Range};
 use crate::ui::state::health;
 use crate::ui::{age, empty, failed, figures, rows, since, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
 use bagua_model::alerts::ListAlerts;
+use bagua_model::failure::Failure;
 use bagua_model::operation::{EventView, ListOperations, RecentEvents};
 use bagua_model::regions::{
     ComponentId, ComponentView, GetComponent, GetTrends, Metric, RestartComponent, StartComponent,
-    StopComponent,
+    StopComponent, TrendsView,
 };
 use bagua_model::text::keys;
 use leptos::prelude::*;
-
-/// The ranges of the trends, minutes.
-const RANGES: [(u32, &str); 5] = [
-    (30, keys::UI_RANGE_30_MINUTES),
-    (180, keys::UI_RANGE_3_HOURS),
-    (1_440, keys::UI_RANGE_1_DAY),
-    (10_080, keys::UI_RANGE_7_DAYS),
-    (43_200, keys::UI_RANGE_30_DAYS),
-];
+use time::OffsetDateTime;
 
 /// `/regions/:region/:service`.
 pub fn page() -> Node {
     let ui = Ui::get();
     let live = Live::get();
-    let (region, service, minutes) = (param("region"), param("service"), query("minutes"));
+    let (region, service) = (param("region"), param("service"));
     let id = Memo::new(move |_| ComponentId::new(&region.get(), &service.get()));
-    let range = Memo::new(move |_| {
-        let wanted = minutes.get().parse::<u32>().unwrap_or_default();
-        RANGES
-            .iter()
-            .map(|r| r.0)
-            .find(|m| *m == wanted)
-            .unwrap_or(RANGES[0].0)
-    });
+    let range = range::range();
     let view = asked(move || (GetComponent { component: id.get() }, live.regions.get()));
     let events = asked(move || {
         let revision = live.operations.get().wrapping_add(live.alerts.get());
@@ -52,7 +39,7 @@ pub fn page() -> Node {
         (
             RecentEvents {
                 subject,
-                limit: 50,
+                limit: 12,
                 ..RecentEvents::default()
             },
             revision,
@@ -82,7 +69,7 @@ pub fn page() -> Node {
     let none = [keys::UI_COMPONENT_NO_ALERTS, keys::UI_COMPONENT_NO_OPERATIONS];
     html! {
         {view.page(ui, move |view| head(ui, view))}
-        {trends(ui, live, id, range, events)}
+        {trends(ui, live, id, range)}
         <div class="columns">{lists_of(ui, alerts, operations, events, none)}</div>
     }
 }
@@ -194,55 +181,102 @@ fn process_word(ui: Ui, state: &str) -> String {
     ui.t(key).to_owned()
 }
 
-/// What happened to the component, as marks on its charts.
-fn marks(ui: Ui, events: Answered<&Vec<EventView>>) -> Vec<Mark> {
-    let events = events.map(Vec::as_slice).unwrap_or_default();
-    events
-        .iter()
-        .take(30)
-        .map(|e| (e.at.unix_timestamp(), ui.text(&e.text)))
-        .collect()
+/// What is drawn together: the trends, what happened to the component meanwhile, and what was done to its region.
+type Charts = (Answered<Payload>, [Answered<Payload>; 2]);
+
+/// What happened to a component that explains a turn of its lines.
+const ITS_OWN: [&str; 4] = [
+    "component",
+    "operation.succeeded",
+    "operation.failed",
+    "operation.cancelled",
+];
+/// What happens to a whole region.
+const OF_THE_REGION: [&str; 2] = ["deployment", "incident"];
+
+/// Reads the trends, then the event log for just the time that they cover.
+async fn charts(key: String) -> Answered<Payload> {
+    let Ok((component, range)) = serde_json::from_str::<(ComponentId, Range)>(&key) else {
+        return Err(AppError(Failure::internal()));
+    };
+    let trends = ask_payload(GetTrends {
+        component: component.clone(),
+        minutes: range.minutes,
+        from: range.from,
+        until: range.until,
+    })
+    .await?;
+    let (since, before) = trends.read(|t: &TrendsView| (t.from, t.until + t.step))?;
+    let time = |unix| OffsetDateTime::from_unix_timestamp(unix).ok();
+    let events = |kinds: &[&str], subject, region| {
+        ask_payload(RecentEvents {
+            subject,
+            region,
+            kinds: kinds.iter().map(|k| (*k).to_owned()).collect(),
+            since: time(since),
+            before: time(before),
+            limit: 200,
+        })
+    };
+    let own = events(&ITS_OWN, Some(format!("component:{component}")), None);
+    let around = events(&OF_THE_REGION, None, Some(component.region.clone()));
+    let (own, around) = futures::join!(own, around);
+    let drawn: Charts = (Ok(trends), [own, around]);
+    Ok(Payload::typed(drawn))
 }
 
-fn trends(
-    ui: Ui,
-    live: Live,
-    id: Memo<ComponentId>,
-    range: Memo<u32>,
-    events: Asked<Vec<EventView>>,
-) -> Node {
-    let trends = asked(move || {
-        let minutes = range.get();
-        // Charts of days need no redrawing every few seconds.
-        let revision = if minutes <= 180 { live.regions.get() } else { 0 };
-        (
-            GetTrends {
-                component: id.get(),
-                minutes,
-            },
-            revision,
-        )
-    });
-    let ranges = RANGES.map(|(minutes, words)| {
-        let current = following(move || (range.get() == minutes).then_some("true"));
-        html! { <a href=format!("?minutes={minutes}") aria-current=current>{ui.t(words)}</a> }
-    });
+/// What happened, as marks on the charts; and whether all of it could be read.
+fn marks(ui: Ui, lists: &[Answered<Payload>]) -> (Vec<Mark>, bool) {
+    let mut marks = Vec::new();
+    let mut whole = true;
+    for list in lists {
+        let draw = |events: &Vec<EventView>| {
+            let mark = |e: &EventView| Mark {
+                at: e.at.unix_timestamp(),
+                words: ui.text(&e.text),
+            };
+            events.iter().map(mark).collect::<Vec<_>>()
+        };
+        match list.clone().and_then(|list| list.read(draw)) {
+            Ok(more) => marks.extend(more),
+            Err(_) => whole = false,
+        }
+    }
+    marks.sort_by_key(|m| m.at);
+    (marks, whole)
+}
+
+fn trends(ui: Ui, live: Live, id: Memo<ComponentId>, range: Memo<Range>) -> Node {
+    let trends = asked_by::<Charts>(
+        move || {
+            let range = range.get();
+            let revision = if range.moves() { live.regions.get() } else { 0 };
+            let key = serde_json::to_string(&(id.get(), range)).unwrap_or_default();
+            (key, revision)
+        },
+        |_, key| Box::pin(charts(key)),
+    );
     html! {
         <section class="card">
-            <div class="section-head">
-                <h2>{ui.t(keys::UI_COMPONENT_TRENDS)}</h2>
-                <nav class="ranges" aria-label=ui.t(keys::UI_RANGE)>{ranges.into_iter().collect::<Node>()}</nav>
-            </div>
-            {show_both(ui, trends, events, move |trends, events| match trends {
-                Ok(view) if view.trends.is_empty() => empty(ui.t(keys::UI_CHART_NO_DATA), ui.t(keys::UI_CHART_NO_DATA_NEXT)),
-                Ok(view) => {
-                    let marks = marks(ui, events);
-                    let charts = view.trends.iter().map(|t| line_chart(ui, view, t, &marks)).collect::<Node>();
-                    html! { <div class="charts">{charts}</div> }
+            <h2>{ui.t(keys::UI_COMPONENT_TRENDS)}</h2>
+            {range::bar(ui, range)}
+            {trends.show(ui, move |(trends, events)| {
+                let (marks, whole) = marks(ui, events);
+                let drawn = trends.clone().and_then(|t| t.read(|view| drawn(ui, view, &marks)));
+                html! {
+                    {(!whole).then(|| html! { <p class="notice warning">{ui.t(keys::UI_CHART_NO_MARKS)}</p> })}
+                    {drawn.unwrap_or_else(|error| failed(ui, &error))}
                 }
-                Err(error) => failed(ui, &error),
             })}
             <p class="muted">{ui.t(keys::UI_CHART_ZONE)}</p>
         </section>
     }
+}
+
+fn drawn(ui: Ui, view: &TrendsView, marks: &[Mark]) -> Node {
+    if view.trends.is_empty() {
+        return empty(ui.t(keys::UI_CHART_NO_DATA), ui.t(keys::UI_CHART_NO_DATA_NEXT));
+    }
+    let one = |t| line_chart(ui, view.into(), &Plot::of(ui, t), marks);
+    html! { <div class="charts">{view.trends.iter().map(one).collect::<Node>()}</div> }
 }

@@ -5,13 +5,15 @@ use super::regions::alert_counts;
 use crate::asked::{Asked, Payload, asked, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;
-use crate::rpc::{Answered, ask_payload};
+use crate::rpc::{Answered, AppError, ask_payload};
 use crate::ui::chart::sparkline;
 use crate::ui::node::Node;
+use crate::ui::range::{self, Range};
 use crate::ui::state::{self, health};
 use crate::ui::{empty, failed, figures, rows, since, title};
 use bagua_markup::html;
 use bagua_model::alerts::{AlertFeed, ListAlerts};
+use bagua_model::failure::Failure;
 use bagua_model::operation::{EventView, ListOperations, OperationSummary, Page, RecentEvents};
 use bagua_model::region::RegionId;
 use bagua_model::regions::{
@@ -21,14 +23,12 @@ use bagua_model::text::keys;
 use futures::future::join_all;
 use leptos::prelude::*;
 
-/// Trends on this page reach back so many minutes.
-const MINUTES: u32 = 30;
-
 /// `/regions/:region`.
 pub fn page() -> Node {
     let ui = Ui::get();
     let live = Live::get();
     let region = param("region");
+    let range = range::range();
     let view = asked(move || {
         (
             GetRegion {
@@ -38,7 +38,12 @@ pub fn page() -> Node {
         )
     });
     let trends = asked_by::<Trends>(
-        move || (region.get(), live.regions.get()),
+        move || {
+            let range = range.get();
+            let revision = if range.moves() { live.regions.get() } else { 0 };
+            let key = serde_json::to_string(&(region.get(), range)).unwrap_or_default();
+            (key, revision)
+        },
         |_, region| Box::pin(region_trends(region)),
     );
     let here = move || Some(RegionId::new(region.get()));
@@ -77,7 +82,8 @@ pub fn page() -> Node {
     html! {
         {view.page(ui, move |view| head(ui, view))}
         <section class="card">
-            <h2>{ui.tx(keys::UI_REGION_TRENDS, &[("n", &MINUTES)])}</h2>
+            <h2>{ui.t(keys::UI_COMPONENT_TRENDS)}</h2>
+            {range::bar(ui, range)}
             {trends.show_or(
                 ui,
                 move |list| {
@@ -143,7 +149,10 @@ fn row(ui: Ui, c: &ComponentView) -> Node {
 type Trends = Vec<(ComponentId, Answered<Payload>)>;
 
 /// The trends of every component of a region, in the order of their names.
-async fn region_trends(region: String) -> Answered<Payload> {
+async fn region_trends(key: String) -> Answered<Payload> {
+    let Ok((region, range)) = serde_json::from_str::<(String, Range)>(&key) else {
+        return Err(AppError(Failure::internal()));
+    };
     let region = ask_payload(GetRegion {
         region: RegionId::new(region),
     })
@@ -154,7 +163,9 @@ async fn region_trends(region: String) -> Answered<Payload> {
     let asked = ids.iter().map(|id| {
         ask_payload(GetTrends {
             component: id.clone(),
-            minutes: MINUTES,
+            minutes: range.minutes,
+            from: range.from,
+            until: range.until,
         })
     });
     let answers = join_all(asked).await;

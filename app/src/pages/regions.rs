@@ -11,6 +11,20 @@ use bagua_model::regions::{GetWorld, Metric, RegionView, WorldView};
 use bagua_model::text::keys;
 use leptos::prelude::*;
 
+/// The ways to look at the regions, on top of each.
+pub fn tabs(ui: Ui, here: &'static str) -> Node {
+    let tabs = [
+        ("/regions", keys::UI_TAB_REGIONS),
+        ("/regions/compare", keys::UI_TAB_COMPARE),
+        ("/performance", keys::UI_TAB_PERFORMANCE),
+        ("/business", keys::UI_TAB_BUSINESS),
+    ];
+    let links = tabs.into_iter().map(|(address, words)| {
+        html! { <a href=address aria-current=(address == here).then_some("page")>{ui.t(words)}</a> }
+    });
+    html! { <nav class="ranges tabs" aria-label=ui.t(keys::UI_TABS)>{links.collect::<Node>()}</nav> }
+}
+
 /// `/regions`.
 pub fn page() -> Node {
     let ui = Ui::get();
@@ -28,6 +42,7 @@ fn list(ui: Ui, world: &WorldView) -> Node {
     html! {
         {title(ui.t(keys::UI_ROOM_REGIONS))}
         <h1>{ui.t(keys::UI_ROOM_REGIONS)}</h1>
+        {tabs(ui, "/regions")}
         <div class="scroll card" tabindex="0" role="region" aria-label=ui.t(keys::UI_ROOM_REGIONS)>
             <table>
                 <thead>

@@ -2,13 +2,15 @@
 //!
 //! Lines are SVG stretched to the space there is; every label is text beside it, so that nothing shrinks with the screen.
 
-use super::figures;
+use super::age;
+use super::figures::{self, Unit};
 use crate::i18n::{Ui, local_day_minute, local_minute};
 use crate::ui::node::Node;
 use bagua_markup::html;
-use bagua_model::regions::{Metric, Series, Trend, TrendsView};
+use bagua_model::regions::{Series, Trend, TrendsView};
 use bagua_model::text::keys;
 use std::fmt::Write as _;
+use time::OffsetDateTime;
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 140.0;
@@ -17,8 +19,13 @@ const TABLE_ROWS: usize = 30;
 /// How many series colours there are.
 const COLOURS: usize = 5;
 
-/// Something that happened, drawn as a vertical line: Unix seconds and what.
-pub type Mark = (i64, String);
+/// Something that happened, drawn as a vertical line.
+pub struct Mark {
+    /// When, Unix seconds.
+    pub at: i64,
+    /// What, in the reader's language.
+    pub words: String,
+}
 
 struct Frame {
     from: i64,
@@ -69,34 +76,76 @@ fn round_up(value: f64) -> f64 {
         .unwrap_or(value)
 }
 
-fn top_of(trend: &Trend) -> f64 {
-    let highest = trend
-        .series
-        .iter()
-        .flat_map(|s| s.points.iter().map(|p| p.1))
-        .fold(0.0, f64::max);
-    // Noise around nothing must not look like a mountain.
-    let least = match trend.metric {
-        Metric::Cpu => 1.0,
-        Metric::Errors => 0.01,
-        Metric::Latency => 0.001,
-        Metric::Requests => 1.0,
-        Metric::Memory | Metric::Disk | Metric::Network => 1_000.0,
-    };
-    round_up(highest.max(least))
+/// A picture's title, unit and lines.
+pub struct Plot<'a> {
+    /// What it shows, in the reader's language.
+    pub name: String,
+    /// What its lines are measured in.
+    pub unit: Unit,
+    /// The lines.
+    pub series: &'a [Series],
+}
+
+impl<'a> Plot<'a> {
+    /// A component's trend.
+    pub fn of(ui: Ui, trend: &'a Trend) -> Plot<'a> {
+        Plot {
+            name: figures::metric_name(ui, trend.metric).to_owned(),
+            unit: figures::unit(trend.metric),
+            series: &trend.series,
+        }
+    }
+
+    fn top(&self) -> f64 {
+        let values = self.series.iter().flat_map(|s| s.points.iter().map(|p| p.1));
+        round_up(values.fold(self.unit.least_top(), f64::max))
+    }
+}
+
+/// The time that a picture spans.
+#[derive(Clone, Copy)]
+pub struct Window {
+    /// Start, Unix seconds.
+    pub from: i64,
+    /// End, Unix seconds.
+    pub until: i64,
+    /// Distance of points, seconds.
+    pub step: i64,
+}
+
+impl From<&TrendsView> for Window {
+    fn from(view: &TrendsView) -> Window {
+        Window {
+            from: view.from,
+            until: view.until,
+            step: view.step.max(1),
+        }
+    }
+}
+
+impl Window {
+    fn frame(self, top: f64) -> Frame {
+        Frame {
+            from: self.from,
+            until: self.until,
+            step: self.step,
+            top,
+        }
+    }
+
+    /// The newest point of a line, unless it is so old that its value is no longer the present one.
+    fn newest(self, series: &Series) -> Option<f64> {
+        let last = series.points.last()?;
+        (self.until - last.0 <= 3 * self.step).then_some(last.1)
+    }
 }
 
 /// One chart with its table. `marks` are drawn where they fall into the range.
-pub fn line_chart(ui: Ui, view: &TrendsView, trend: &Trend, marks: &[Mark]) -> Node {
-    let metric = trend.metric;
-    let frame = Frame {
-        from: view.from,
-        until: view.until,
-        step: view.step.max(1),
-        top: top_of(trend),
-    };
-    let name = figures::metric_name(ui, metric);
-    let empty = trend.series.iter().all(|s| s.points.is_empty());
+pub fn line_chart(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node {
+    let unit = plot.unit;
+    let frame = view.frame(plot.top());
+    let name = plot.name.clone();
+    let empty = plot.series.iter().all(|s| s.points.is_empty());
     if empty {
         return html! {
             <figure class="chart">
@@ -106,12 +155,13 @@ pub fn line_chart(ui: Ui, view: &TrendsView, trend: &Trend, marks: &[Mark]) -> N
         };
     }
 
-    let lines = trend.series.iter().enumerate().map(|(i, series)| {
+    let lines = plot.series.iter().enumerate().map(|(i, series)| {
         html! { <path class=format!("line s{}", i % COLOURS) d=frame.path(series, WIDTH, HEIGHT)/> }
     });
-    let marks = marks.iter().filter(|(at, _)| (view.from..=view.until).contains(at)).map(|(at, words)| {
-        let x = frame.x(*at, WIDTH);
-        html! { <path class="event" d=format!("M{x:.1} 0V{HEIGHT}")><title>{format!("{} {words}", local_minute(*at))}</title></path> }
+    let inside = |mark: &&Mark| (view.from..=view.until).contains(&mark.at);
+    let drawn = marks.iter().filter(inside).map(|mark| {
+        let x = frame.x(mark.at, WIDTH);
+        html! { <path class="event" d=format!("M{x:.1} 0V{HEIGHT}")><title>{format!("{} {}", local_minute(mark.at), mark.words)}</title></path> }
     });
     let minute = if view.until - view.from > 86_400 {
         local_day_minute
@@ -122,15 +172,14 @@ pub fn line_chart(ui: Ui, view: &TrendsView, trend: &Trend, marks: &[Mark]) -> N
         let at = view.from + (view.until - view.from) * i / 4;
         html! { <span>{minute(at)}</span> }
     });
-    let steps = [frame.top, frame.top / 2.0, 0.0].map(|v| html! { <span>{figures::tick(metric, v)}</span> });
-    let labels = trend.series.iter().enumerate().map(|(i, series)| {
-        let last = series.points.last().map(|p| figures::value(metric, p.1));
-        // The newest point is old: its value is no longer the present one.
-        let fresh = series.points.last().is_some_and(|p| view.until - p.0 <= 3 * frame.step);
+    let steps = [frame.top, frame.top / 2.0, 0.0].map(|v| html! { <span>{figures::tick(unit, v)}</span> });
+    let labels = plot.series.iter().enumerate().map(|(i, series)| {
+        let old = series.points.last().filter(|_| view.newest(series).is_none()).map(|p| p.0);
         html! {
             <li class=format!("s{}", i % COLOURS)>
                 <span class="series-name">{series.name.clone()}</span>
-                <b class="num">{if fresh { last } else { None }.unwrap_or_else(|| figures::NONE.to_owned())}</b>
+                <b class="num">{view.newest(series).map_or_else(|| figures::NONE.to_owned(), |v| unit.value(v))}</b>
+                {old.map(|at| last_sample(ui, at))}
             </li>
         }
     });
@@ -139,30 +188,30 @@ pub fn line_chart(ui: Ui, view: &TrendsView, trend: &Trend, marks: &[Mark]) -> N
             <figcaption>{name}</figcaption>
             <div class="plot">
                 <div class="plot-y num" aria-hidden="true">{steps.into_iter().collect::<Node>()}</div>
-                <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=summary(ui, view, trend)>
+                <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=summary(ui, view, plot)>
                     <path class="grid" d="M0 .5H600M0 70H600M0 139.5H600M150 0V140M300 0V140M450 0V140"/>
-                    {marks.collect::<Node>()}
+                    {drawn.collect::<Node>()}
                     {lines.collect::<Node>()}
                 </svg>
                 <ul class="plot-labels">{labels.collect::<Node>()}</ul>
                 <div class="plot-x num" aria-hidden="true">{ticks.collect::<Node>()}</div>
             </div>
-            {table(ui, view, trend)}
+            {table(ui, view, plot, marks)}
         </figure>
     }
 }
 
 /// The chart in one sentence, for who does not see it.
-fn summary(ui: Ui, view: &TrendsView, trend: &Trend) -> String {
+fn summary(ui: Ui, view: Window, plot: &Plot<'_>) -> String {
     let mut words = ui.tx(
         keys::UI_CHART_SUMMARY,
         &[
-            ("metric", &figures::metric_name(ui, trend.metric)),
+            ("metric", &plot.name),
             ("from", &local_day_minute(view.from)),
             ("until", &local_day_minute(view.until)),
         ],
     );
-    for series in &trend.series {
+    for series in plot.series {
         let values = series.points.iter().map(|p| p.1);
         let low = values.clone().fold(f64::INFINITY, f64::min);
         let high = values.fold(f64::NEG_INFINITY, f64::max);
@@ -174,9 +223,9 @@ fn summary(ui: Ui, view: &TrendsView, trend: &Trend) -> String {
                     keys::UI_CHART_SUMMARY_SERIES,
                     &[
                         ("name", &series.name),
-                        ("last", &figures::value(trend.metric, last.1)),
-                        ("low", &figures::value(trend.metric, low)),
-                        ("high", &figures::value(trend.metric, high)),
+                        ("last", &plot.unit.value(last.1)),
+                        ("low", &plot.unit.value(low)),
+                        ("high", &plot.unit.value(high)),
                     ],
                 )
             );
@@ -185,40 +234,61 @@ fn summary(ui: Ui, view: &TrendsView, trend: &Trend) -> String {
     words.trim().to_owned()
 }
 
-fn table(ui: Ui, view: &TrendsView, trend: &Trend) -> Node {
-    let count = usize::try_from((view.until - view.from) / view.step.max(1)).unwrap_or_default() + 1;
-    let every = i64::try_from(count.div_ceil(TABLE_ROWS)).unwrap_or(1).max(1);
-    let times = (0..)
-        .map(|i| view.until - i * view.step.max(1) * every)
-        .take_while(|at| *at >= view.from)
-        .collect::<Vec<_>>();
-    let head = trend.series.iter().map(|s| {
-        let name = if s.name.is_empty() {
-            figures::metric_name(ui, trend.metric).to_owned()
-        } else {
-            s.name.clone()
-        };
-        html! { <th scope="col" class="num">{name}</th> }
+/// `last sample 4 min ago`: the line has ended, and its last value is not the present one.
+pub fn last_sample(ui: Ui, at: i64) -> Node {
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(at) else {
+        return ().into();
+    };
+    html! { <span class="stale">{ui.t(keys::UI_CHART_LAST_SAMPLE)} " " {age(ui, at)}</span> }
+}
+
+/// The times of the table's rows, newest first, and how far apart they are.
+fn table_times(view: Window) -> (Vec<i64>, i64) {
+    let count = usize::try_from((view.until - view.from) / view.step).unwrap_or_default() + 1;
+    let every = i64::try_from(count.div_ceil(TABLE_ROWS)).unwrap_or(1).max(1) * view.step;
+    let times = (0..).map(|i| view.until - i * every);
+    (times.take_while(|at| *at >= view.from).collect(), every)
+}
+
+fn table(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node {
+    let (times, every) = table_times(view);
+    let head = plot.series.iter().map(|s| {
+        let name = if s.name.is_empty() { &plot.name } else { &s.name };
+        html! { <th scope="col" class="num">{name.clone()}</th> }
     });
-    let half = view.step.max(1);
+    let oldest = times.last().copied();
     let rows = times.iter().map(|at| {
-        let cells = trend.series.iter().map(|s| {
-            let near = s
-                .points
-                .iter()
-                .rev()
-                .find(|p| (p.0 - at).abs() < half)
-                .map(|p| p.1);
-            html! { <td class="num">{figures::or_none(trend.metric, near)}</td> }
+        let cells = plot.series.iter().map(|s| {
+            let near = s.points.iter().rev().find(|p| (p.0 - at).abs() < view.step).map(|p| p.1);
+            html! { <td class="num">{near.map_or_else(|| figures::NONE.to_owned(), |v| plot.unit.value(v))}</td> }
         });
-        html! { <tr><th scope="row" class="num">{local_day_minute(*at)}</th>{cells.collect::<Node>()}</tr> }
+        // Every mark of the picture stands in exactly one row: the first one at or after it.
+        let from = if Some(*at) == oldest { view.from } else { at - every + 1 };
+        let happened = marks.iter().filter(|m| (from..=*at).contains(&m.at)).map(|m| {
+            html! { <li>{format!("{} {}", local_minute(m.at), m.words)}</li> }
+        });
+        let happened = happened.collect::<Vec<_>>();
+        let happened = (!happened.is_empty()).then(|| html! { <ul>{happened.into_iter().collect::<Node>()}</ul> });
+        html! {
+            <tr>
+                <th scope="row" class="num">{local_day_minute(*at)}</th>
+                {cells.collect::<Node>()}
+                {(!marks.is_empty()).then(|| html! { <td class="wrap">{happened}</td> })}
+            </tr>
+        }
     });
     html! {
         <details class="behind">
             <summary>{ui.t(keys::UI_CHART_TABLE)}</summary>
-            <div class="scroll" tabindex="0" role="region" aria-label=figures::metric_name(ui, trend.metric)>
+            <div class="scroll" tabindex="0" role="region" aria-label=plot.name.clone()>
                 <table>
-                    <thead><tr><th scope="col">{ui.t(keys::UI_CHART_TIME)}</th>{head.collect::<Node>()}</tr></thead>
+                    <thead>
+                        <tr>
+                            <th scope="col">{ui.t(keys::UI_CHART_TIME)}</th>
+                            {head.collect::<Node>()}
+                            {(!marks.is_empty()).then(|| html! { <th scope="col">{ui.t(keys::UI_CHART_HAPPENED)}</th> })}
+                        </tr>
+                    </thead>
                     <tbody>{rows.collect::<Node>()}</tbody>
                 </table>
             </div>
@@ -228,34 +298,54 @@ fn table(ui: Ui, view: &TrendsView, trend: &Trend) -> Node {
 
 /// A small line without axes, with its newest value beside it.
 pub fn sparkline(ui: Ui, view: &TrendsView, trend: &Trend) -> Node {
-    let frame = Frame {
-        from: view.from,
-        until: view.until,
-        step: view.step.max(1),
-        top: top_of(trend),
-    };
+    let (view, plot) = (Window::from(view), Plot::of(ui, trend));
     // Latency is told by its p95: the median hides trouble, p99 is noise on so few pixels.
-    let series = trend
+    let series = plot
         .series
         .iter()
         .find(|s| s.name == "p95")
-        .or(trend.series.first());
+        .or(plot.series.first());
     let Some(series) = series.filter(|s| !s.points.is_empty()) else {
-        return html! { <span class="spark none">{figures::metric_name(ui, trend.metric)} " " {figures::NONE}</span> };
+        return html! { <span class="spark none">{plot.name} " " {figures::NONE}</span> };
     };
-    let last = series
-        .points
-        .last()
-        .filter(|p| view.until - p.0 <= 3 * frame.step)
-        .map(|p| p.1);
+    let value = match (view.newest(series), series.points.last()) {
+        (Some(value), _) => html! { <b class="num">{plot.unit.value(value)}</b> },
+        (None, Some(last)) => last_sample(ui, last.0),
+        (None, None) => figures::NONE.into(),
+    };
     html! {
         <span class="spark">
-            <span class="spark-name">{figures::metric_name(ui, trend.metric)} {(!series.name.is_empty()).then(|| format!(" {}", series.name))}</span>
+            <span class="spark-name">{plot.name.clone()} {(!series.name.is_empty()).then(|| format!(" {}", series.name))}</span>
             <svg viewBox="0 0 120 24" preserveAspectRatio="none" aria-hidden="true" focusable="false">
-                <path class="line s0" d=frame.path(series, 120.0, 24.0)/>
+                <path class="line s0" d=view.frame(plot.top()).path(series, 120.0, 24.0)/>
             </svg>
-            <b class="num">{figures::or_none(trend.metric, last)}</b>
+            {value}
         </span>
+    }
+}
+
+/// A line as small as a word, for the cells of a table. A value that is none is a gap.
+pub fn mini(unit: Unit, points: &[Option<f64>]) -> Node {
+    let known = (0..).zip(points).filter_map(|(i, value)| Some((i, (*value)?)));
+    let series = Series {
+        name: String::new(),
+        points: known.collect(),
+    };
+    let window = Window {
+        from: 0,
+        until: i64::try_from(points.len()).unwrap_or(1) - 1,
+        step: 1,
+    };
+    let top = Plot {
+        name: String::new(),
+        unit,
+        series: std::slice::from_ref(&series),
+    }
+    .top();
+    html! {
+        <svg class="mini" viewBox="0 0 60 18" preserveAspectRatio="none" aria-hidden="true" focusable="false">
+            <path class="line s0" d=window.frame(top).path(&series, 60.0, 18.0)/>
+        </svg>
     }
 }
 
@@ -286,5 +376,18 @@ mod tests {
         assert_eq!(round_up(230.0), 250.0);
         assert_eq!(round_up(1_000.0), 1_000.0);
         assert_eq!(round_up(0.0), 1.0);
+    }
+
+    #[test]
+    fn every_mark_falls_into_a_row_of_the_table() {
+        let view = Window {
+            from: 0,
+            until: 1_000,
+            step: 10,
+        };
+        let (times, every) = table_times(view);
+        assert!(times.len() <= TABLE_ROWS);
+        assert!(times.windows(2).all(|pair| pair[0] - pair[1] == every));
+        assert!(times.last().is_some_and(|oldest| oldest - every < view.from));
     }
 }

@@ -49,39 +49,86 @@ pub fn percent(value: f64) -> String {
     format!("{} %", trim(value))
 }
 
-/// A value of a metric with its unit.
-pub fn value(metric: Metric, value: f64) -> String {
+/// What a figure is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Percent as they are.
+    Percent,
+    /// A share of one, shown as percent.
+    Share,
+    /// Bytes.
+    Bytes,
+    /// Bytes per second.
+    Stream,
+    /// Things per second.
+    Rate,
+    /// Seconds.
+    Seconds,
+    /// Things.
+    Count,
+}
+
+impl Unit {
+    /// A value with its unit.
+    pub fn value(self, value: f64) -> String {
+        match self {
+            Unit::Percent => percent(value),
+            Unit::Share => percent(value * 100.0),
+            Unit::Bytes => bytes(value),
+            Unit::Stream => format!("{}/s", bytes(value)),
+            Unit::Rate => format!("{}/s", trim(value)),
+            Unit::Seconds => seconds(value),
+            Unit::Count if value.fract() == 0.0 => format!("{value:.0}"),
+            Unit::Count => trim(value),
+        }
+    }
+
+    /// The least that an axis reaches up to: noise around nothing must not look like a mountain.
+    pub fn least_top(self) -> f64 {
+        match self {
+            Unit::Percent | Unit::Rate => 1.0,
+            Unit::Share => 0.01,
+            Unit::Seconds => 0.001,
+            Unit::Bytes | Unit::Stream => 1_000.0,
+            Unit::Count => 4.0,
+        }
+    }
+}
+
+/// What a metric is measured in.
+pub fn unit(metric: Metric) -> Unit {
     match metric {
-        Metric::Cpu => percent(value),
-        Metric::Memory | Metric::Disk => bytes(value),
-        Metric::Network => format!("{}/s", bytes(value)),
-        Metric::Requests => format!("{}/s", trim(value)),
-        Metric::Errors => percent(value * 100.0),
-        Metric::Latency => seconds(value),
+        Metric::Cpu => Unit::Percent,
+        Metric::Memory | Metric::Disk => Unit::Bytes,
+        Metric::Network => Unit::Stream,
+        Metric::Connections => Unit::Count,
+        Metric::Requests => Unit::Rate,
+        Metric::Errors => Unit::Share,
+        Metric::Latency => Unit::Seconds,
     }
 }
 
 /// A value on an axis: round numbers without their empty decimals, nothing as a plain zero.
-pub fn tick(metric: Metric, at: f64) -> String {
+pub fn tick(unit: Unit, at: f64) -> String {
     if at == 0.0 {
         return "0".to_owned();
     }
-    let text = value(metric, at);
-    let (number, unit) = text.split_once([' ', '/']).unwrap_or((&text, ""));
+    let text = unit.value(at);
+    let (number, word) = text.split_once([' ', '/']).unwrap_or((&text, ""));
     let joint = text
-        .get(number.len()..text.len() - unit.len())
+        .get(number.len()..text.len() - word.len())
         .unwrap_or_default();
     let number = if number.contains('.') {
         number.trim_end_matches('0').trim_end_matches('.')
     } else {
         number
     };
-    format!("{number}{joint}{unit}")
+    format!("{number}{joint}{word}")
 }
 
 /// A value that may be missing.
 pub fn or_none(metric: Metric, figure: Option<f64>) -> String {
-    figure.map_or_else(|| NONE.to_owned(), |v| value(metric, v))
+    figure.map_or_else(|| NONE.to_owned(), |v| unit(metric).value(v))
 }
 
 /// The name of a metric.
@@ -94,6 +141,7 @@ pub fn metric_name(ui: Ui, metric: Metric) -> &'static str {
         Metric::Requests => keys::UI_METRIC_REQUESTS,
         Metric::Errors => keys::UI_METRIC_ERRORS,
         Metric::Latency => keys::UI_METRIC_LATENCY,
+        Metric::Connections => keys::UI_METRIC_CONNECTIONS,
     })
 }
 
@@ -108,10 +156,11 @@ mod tests {
         assert_eq!(seconds(0.0031), "3.10 ms");
         assert_eq!(seconds(0.000_25), "250 µs");
         assert_eq!(seconds(1.2), "1.20 s");
-        assert_eq!(value(Metric::Errors, 0.003), "0.30 %");
+        assert_eq!(Unit::Share.value(0.003), "0.30 %");
         assert_eq!(or_none(Metric::Cpu, None), "–");
-        assert_eq!(tick(Metric::Network, 50_000.0), "50 kB/s");
-        assert_eq!(tick(Metric::Requests, 2.5), "2.5/s");
-        assert_eq!(tick(Metric::Latency, 0.0), "0");
+        assert_eq!(tick(Unit::Stream, 50_000.0), "50 kB/s");
+        assert_eq!(tick(Unit::Rate, 2.5), "2.5/s");
+        assert_eq!(tick(Unit::Count, 2.5), "2.5");
+        assert_eq!(tick(Unit::Seconds, 0.0), "0");
     }
 }

@@ -6,6 +6,7 @@ pub mod filter;
 pub mod form;
 pub mod get_form;
 pub mod node;
+pub mod range;
 pub mod rows;
 pub mod state;
 pub mod submit;

@@ -65,6 +65,7 @@ pub struct Access {
 /// How long the rows of ended sessions, links and counters stay.
 const KEPT: Duration = Duration::days(1);
 const PRUNE_EVERY: StdDuration = StdDuration::from_secs(15 * 60);
+const COUNT_EVERY: StdDuration = StdDuration::from_secs(10);
 const PING_EVERY: StdDuration = StdDuration::from_secs(2);
 
 impl Access {
@@ -108,10 +109,13 @@ impl Access {
         let mut prune = tokio::time::interval(PRUNE_EVERY);
         ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = tokio::time::interval(COUNT_EVERY);
+        count.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ping.tick() => self.sessions.ping_redis().await,
+                _ = count.tick() => self.measure().await,
                 _ = prune.tick() => {
                     if let Err(error) = self.prune().await {
                         tracing::warn!(%error, "ended sessions could not be cleared away; trying again in 15 minutes");
@@ -119,6 +123,16 @@ impl Access {
                 }
             }
         }
+    }
+
+    /// Tells Prometheus how many sessions are open. Every console tells the same number of the same table.
+    async fn measure(&self) {
+        let counted = store::sessions::count(&self.db, self.clock.now(), IDLE).await;
+        if let Err(error) = &counted {
+            tracing::debug!(%error, "open sessions were not counted");
+        }
+        // Not known is no number: the last one would pass for the present one.
+        metrics::gauge!("user_sessions_active").set(counted.map_or(f64::NAN, |n| n as f64));
     }
 
     async fn prune(&self) -> sqlx::Result<()> {

@@ -259,6 +259,8 @@ impl LiveHub {
             regions: None,
             region: None,
             subject: None,
+            kinds: &[],
+            since: None,
             before: None,
             limit: i64::try_from(RECENT).unwrap_or(i64::MAX),
         };

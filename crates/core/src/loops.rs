@@ -6,6 +6,7 @@ use crate::live::QUIET_LIFE;
 use crate::store;
 use crate::worker::Worker;
 use bagua_model::failure::Failure;
+use bagua_model::operation::OperationState;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ impl Console {
         let (console, token) = (self.clone(), stop.clone());
         loops
             .spawn(async move { every(Duration::from_secs(5), &token, || console.expire_approvals()).await });
+        let (console, token) = (self.clone(), stop.clone());
+        loops.spawn(async move { every(Duration::from_secs(5), &token, || console.measure_queue()).await });
         let (console, token) = (self, stop.clone());
         loops.spawn(async move { every(Duration::from_secs(60), &token, || console.prune_events()).await });
         while let Some(ended) = loops.join_next().await {
@@ -55,6 +58,25 @@ impl Console {
             expired += 1;
         }
         Ok(expired)
+    }
+
+    /// Tells Prometheus how many operations wait and run. Every console tells the same number of the same table.
+    async fn measure_queue(&self) -> Result<(), Failure> {
+        let open = || OperationState::ALL.iter().filter(|s| !s.is_final());
+        let states: Vec<_> = open().map(|s| s.as_str().to_owned()).collect();
+        let counted = store::views::count(&self.db, self.environment, &states).await;
+        for state in open() {
+            let count = match &counted {
+                Ok(rows) => rows
+                    .iter()
+                    .find(|(s, _)| s == state)
+                    .map_or(0.0, |(_, n)| *n as f64),
+                // Not known: the last number would pass for the present one.
+                Err(_) => f64::NAN,
+            };
+            metrics::gauge!("bagua_operations_open", "state" => state.as_str()).set(count);
+        }
+        counted.map(|_| ()).map_err(db::failure)
     }
 
     /// Deletes wake-ups that are older than an hour; the story stays.

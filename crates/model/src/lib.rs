@@ -4,9 +4,11 @@
 
 pub mod access;
 pub mod alerts;
+pub mod compare;
 pub mod failure;
 pub mod notices;
 pub mod operation;
+pub mod platform;
 pub mod region;
 pub mod regions;
 pub mod settings;

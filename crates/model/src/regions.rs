@@ -102,6 +102,8 @@ pub struct Figures {
     pub disk_bytes: Option<f64>,
     /// Bytes per second in and out of its own connections.
     pub network_bytes_per_second: Option<f64>,
+    /// Database connections: in use by a component, open at a database.
+    pub database_connections: Option<f64>,
     /// Requests per second.
     pub requests_per_second: Option<f64>,
     /// Share of requests that failed (5xx), 0 to 1.
@@ -245,6 +247,8 @@ named! {
         Disk = "disk",
         /// Network, bytes per second.
         Network = "network",
+        /// Database connections: in use by a component, open at a database.
+        Connections = "connections",
         /// Requests per second.
         Requests = "requests",
         /// Share of failed requests, 0 to 1.
@@ -294,6 +298,12 @@ pub struct GetTrends {
     /// How far back, minutes (5 to 43,200; 30 when 0).
     #[serde(default)]
     pub minutes: u32,
+    /// Start of a fixed range; wants `until`, and `minutes` then counts for nothing.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub from: Option<OffsetDateTime>,
+    /// End of a fixed range, at most 31 days after its start.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub until: Option<OffsetDateTime>,
 }
 
 impl Query for GetTrends {

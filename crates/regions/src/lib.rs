@@ -3,11 +3,13 @@
 //! One loop reads Prometheus, the supervisor and the alert counts every second into a snapshot; every page is
 //! answered from it. The README beside this crate is the one-screen overview.
 
+mod compare;
 pub mod config;
 pub mod health;
 #[cfg(test)]
 mod live_tests;
 mod operations;
+mod platform;
 pub mod prometheus;
 mod queries;
 mod recorder;
@@ -27,11 +29,14 @@ pub use config::{ComponentConfig, ConfigError, RegionsConfig};
 
 use arc_swap::ArcSwap;
 use bagua_core::{Actor, Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry, Sources};
+use bagua_model::compare::CompareRegions;
 use bagua_model::operation::{ListOperations, OperationState};
+use bagua_model::platform::{GetBusiness, GetPerformance};
 use bagua_model::regions::{
     ComponentId, GetComponent, GetRegion, GetTrends, GetWorld, RestartComponent, StartComponent,
     StopComponent, WorldView,
 };
+use platform::Platform;
 use prometheus::{Prometheus, PrometheusError};
 use snapshot::{Reading, Watcher};
 use sqlx::PgPool;
@@ -62,8 +67,11 @@ pub struct Room {
     prometheus: Prometheus,
     supervisor: Option<Supervisor>,
     trends: Trends,
+    platform: Platform,
     /// The newest snapshot; every page reads it and nothing else.
     world: ArcSwap<WorldView>,
+    /// The way of the compared figures to where they are; refreshed every few seconds.
+    paths: ArcSwap<compare::Paths>,
     /// For the health checks of components.
     http: reqwest::Client,
     db: PgPool,
@@ -96,9 +104,11 @@ impl Room {
         let world = Watcher::new(Arc::clone(&config)).observe(nothing);
         Ok(Arc::new(Room {
             trends: Trends::new(prometheus.clone()),
+            platform: Platform::new(prometheus.clone()),
             prometheus,
             supervisor,
             world: ArcSwap::from_pointee(world),
+            paths: ArcSwap::from_pointee(compare::Paths::default()),
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
@@ -140,6 +150,9 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .query::<GetRegion>(Arc::clone(&room))
         .query::<GetComponent>(Arc::clone(&room))
         .query::<GetTrends>(Arc::clone(&room))
+        .query::<CompareRegions>(Arc::clone(&room))
+        .query::<GetPerformance>(Arc::clone(&room))
+        .query::<GetBusiness>(Arc::clone(&room))
         .operation::<StartComponent>(Arc::clone(&room))
         .operation::<StopComponent>(Arc::clone(&room))
         .operation::<RestartComponent>(room);

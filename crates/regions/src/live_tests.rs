@@ -3,7 +3,7 @@
 use crate::config::{ComponentConfig, RegionsConfig};
 use crate::prometheus::{Prometheus, WORLD};
 use crate::snapshot::{Reading, Watcher};
-use crate::trends::Trends;
+use crate::trends::{Span, Trends};
 use bagua_core::Clock;
 use bagua_model::region::{Environment, RegionId};
 use bagua_model::regions::{ComponentId, ComponentView, Health, Metric};
@@ -274,7 +274,7 @@ async fn a_gap_in_the_data_stays_a_gap_in_the_trend() -> Outcome {
     let engine = Engine::start(&[], Some(&history)).await?;
     let trends = Trends::new(engine.client()?);
 
-    let view = trends.get(&id, 30, now).await?;
+    let view = trends.get(&id, Span::Last(30), now).await?;
     assert_eq!(
         view.trends.iter().map(|t| t.metric).collect::<Vec<_>>(),
         [Metric::Cpu, Metric::Latency]
@@ -295,13 +295,13 @@ async fn a_gap_in_the_data_stays_a_gap_in_the_trend() -> Outcome {
     );
     assert!(points.iter().any(|(at, _)| *at < gap_from) && points.iter().any(|(at, _)| *at > gap_until));
 
-    let again = trends.get(&id, 30, now).await?;
+    let again = trends.get(&id, Span::Last(30), now).await?;
     assert!(
         Arc::ptr_eq(&view, &again),
         "the same question within five seconds is answered from memory"
     );
     let other = trends
-        .get(&ComponentId::new("eu-west-1", "runner"), 30, now)
+        .get(&ComponentId::new("eu-west-1", "runner"), Span::Last(30), now)
         .await?;
     assert!(
         other.trends.is_empty(),
@@ -309,7 +309,7 @@ async fn a_gap_in_the_data_stays_a_gap_in_the_trend() -> Outcome {
     );
     drop(engine);
     assert!(
-        trends.get(&id, 60, now).await.is_err(),
+        trends.get(&id, Span::Last(60), now).await.is_err(),
         "a Prometheus that is away is an error, not an empty chart"
     );
     Ok(())

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 /// The service whose figures stand for its region: the front door.
-const FRONT_DOOR: &str = "gateway";
+pub(crate) const FRONT_DOOR: &str = "gateway";
 /// How long the supervisor's last answer counts when it does not answer.
 const SUPERVISOR_MEMORY: Duration = Duration::seconds(15);
 

@@ -43,6 +43,8 @@ impl Room {
             stop.clone(),
         ));
 
+        let comparing = tokio::spawn(Arc::clone(&self).keep_paths(stop.clone()));
+
         let mut watcher = Watcher::new(Arc::clone(&self.config));
         if let Ok(Some(rows)) = tokio::time::timeout(FIRST_STATES_WITHIN, adopt.recv()).await {
             watcher.adopt(&rows);
@@ -86,6 +88,7 @@ impl Room {
             }
         }
         recorder.abort();
+        comparing.abort();
     }
 
     /// Reads every engine at the same time.

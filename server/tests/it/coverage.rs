@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 1] = ["regions.trends"];
+const FROM_AN_ENGINE: [&str; 3] = ["regions.trends", "platform.performance", "platform.business"];
 
 /// A submission that goes through every check and changes nothing: it is bound to a plan that was never made.
 fn bound_elsewhere() -> Submission {
@@ -242,6 +242,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "operations.get",
         "operations.inbox",
         "operations.list",
+        "regions.compare",
         "regions.component",
         "regions.region",
         "regions.world",

@@ -211,6 +211,18 @@ pub async fn of_person(
     .await
 }
 
+/// How many sessions are open.
+pub async fn count(db: impl PgExecutor<'_>, now: OffsetDateTime, idle: Duration) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM sessions
+           WHERE revoked_at IS NULL AND expires_at > $1 AND last_seen_at > $2"#,
+        now,
+        now - idle
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Drops what has been over for `kept`; the audit log remembers sign-in and sign-out. How many.
 pub async fn prune(
     db: impl PgExecutor<'_>,

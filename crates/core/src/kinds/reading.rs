@@ -17,7 +17,11 @@ impl Answers<RecentEvents> for Core {
     async fn answer(&self, cx: &AskContext, query: RecentEvents) -> Result<Vec<EventView>, Failure> {
         let limit = limit(query.limit, 20);
         let everywhere = cx.granted.everywhere(cx.environment);
-        let plain = query.region.is_none() && query.subject.is_none() && query.before.is_none();
+        let plain = query
+            == RecentEvents {
+                limit: query.limit,
+                ..RecentEvents::default()
+            };
         let remembered = if plain {
             let seen = |line: &EventView| {
                 everywhere
@@ -38,6 +42,8 @@ impl Answers<RecentEvents> for Core {
             regions: regions.as_deref(),
             region: query.region.as_ref().map(RegionId::as_str),
             subject: query.subject.as_deref(),
+            kinds: &query.kinds,
+            since: query.since,
             before: query.before,
             limit: i64::from(limit),
         };

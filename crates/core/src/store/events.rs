@@ -146,6 +146,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) regions: Option<&'a [String]>,
     pub(crate) region: Option<&'a str>,
     pub(crate) subject: Option<&'a str>,
+    pub(crate) kinds: &'a [String],
+    pub(crate) since: Option<OffsetDateTime>,
     pub(crate) before: Option<OffsetDateTime>,
     pub(crate) limit: i64,
 }
@@ -160,12 +162,17 @@ pub(crate) async fn list(db: &PgPool, filter: &Filter<'_>) -> Result<Vec<EventVi
              AND ($3::text IS NULL OR region = $3)
              AND ($4::text IS NULL OR subject = $4)
              AND ($5::timestamptz IS NULL OR at < $5)
-           ORDER BY id DESC LIMIT $6"#,
+             AND ($6::timestamptz IS NULL OR at >= $6)
+             AND (cardinality($7::text[]) = 0
+                  OR EXISTS (SELECT FROM unnest($7) wanted WHERE kind = wanted OR starts_with(kind, wanted || '.')))
+           ORDER BY id DESC LIMIT $8"#,
         filter.environment.as_str(),
         filter.regions as _,
         filter.region,
         filter.subject,
         filter.before,
+        filter.since,
+        filter.kinds,
         filter.limit,
     )
     .fetch_all(db)

@@ -35,6 +35,25 @@ pub(crate) struct Listed {
     pub(crate) summary: OperationSummary,
 }
 
+/// How many operations there are in each of these states; a state without any is left out.
+pub(crate) async fn count(
+    db: &PgPool,
+    environment: Environment,
+    states: &[String],
+) -> Result<Vec<(OperationState, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT state, count(*) AS "count!" FROM operations
+           WHERE environment = $1 AND state = ANY ($2) GROUP BY state"#,
+        environment.as_str(),
+        states,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok((state(&row.state)?, row.count)))
+        .collect()
+}
+
 /// Newest first.
 pub(crate) async fn list(db: &PgPool, filter: &Filter<'_>) -> Result<Vec<Listed>, sqlx::Error> {
     let rows = sqlx::query!(

@@ -185,6 +185,32 @@ async fn the_event_log_tells_the_story_and_not_every_breath() -> anyhow::Result<
         .await?
         .is_empty()
     );
+    let of_kinds = |kinds: &[&str]| RecentEvents {
+        kinds: kinds.iter().map(|k| (*k).to_owned()).collect(),
+        ..Default::default()
+    };
+    assert_eq!(told(of_kinds(&["operation"])).await?, story);
+    assert_eq!(
+        told(of_kinds(&["operation.succeeded", "incident"])).await?,
+        story[..1]
+    );
+    assert!(
+        told(of_kinds(&["oper"])).await?.is_empty(),
+        "half a word is no kind"
+    );
+    let now = bench.console.clock.now();
+    for (since, before, expected) in [
+        (-3_600, 3_600, &story[..]),
+        (3_600, 7_200, &[]),
+        (-7_200, -3_600, &[]),
+    ] {
+        let window = RecentEvents {
+            since: Some(now + time::Duration::seconds(since)),
+            before: Some(now + time::Duration::seconds(before)),
+            ..Default::default()
+        };
+        assert_eq!(told(window).await?, expected);
+    }
     let region = Some(RegionId::new("us-east-1"));
     assert!(
         told(RecentEvents {

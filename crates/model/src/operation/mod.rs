@@ -360,6 +360,11 @@ pub struct RecentEvents {
     pub region: Option<RegionId>,
     /// Only this subject.
     pub subject: Option<String>,
+    /// Only these kinds; `deployment` stands for every kind that begins with `deployment.` too. All when empty.
+    pub kinds: Vec<String>,
+    /// Only from this time on.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub since: Option<OffsetDateTime>,
     /// Only before this time.
     #[serde(with = "time::serde::rfc3339::option")]
     pub before: Option<OffsetDateTime>,

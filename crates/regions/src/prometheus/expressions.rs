@@ -16,7 +16,7 @@ pub(crate) struct FigureSource {
 }
 
 /// Every figure, in the order of the trends.
-pub(crate) const FIGURES: [FigureSource; 9] = [
+pub(crate) const FIGURES: [FigureSource; 10] = [
     FigureSource {
         name: "component:cpu_percent",
         metric: Metric::Cpu,
@@ -40,6 +40,12 @@ pub(crate) const FIGURES: [FigureSource; 9] = [
         metric: Metric::Network,
         line: "",
         slot: |f| &mut f.network_bytes_per_second,
+    },
+    FigureSource {
+        name: "component:database_connections",
+        metric: Metric::Connections,
+        line: "",
+        slot: |f| &mut f.database_connections,
     },
     FigureSource {
         name: "component:http_requests:rate1m",
@@ -90,6 +96,13 @@ fn fresh(selector: &str, seconds: i64) -> String {
     )
 }
 
+/// The sum of a gauge over its series, each asked first through `each` (`max by (state)` where several processes tell
+/// of one table); fresh in the same sense.
+pub(crate) fn fresh_sum(selector: &str, each: &str) -> String {
+    let (open, close) = if each.is_empty() { ("", "") } else { (" (", ")") };
+    format!("sum({each}{open}{selector}{close}) and sum(last_over_time({selector}[30s]))")
+}
+
 /// All components at once: `up`, when it was scraped, and every figure that is fresh.
 pub(crate) static WORLD: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     let selector = r#"{__name__=~"component:.+"}"#;
@@ -98,6 +111,10 @@ pub(crate) static WORLD: std::sync::LazyLock<String> = std::sync::LazyLock::new(
         fresh(selector, 30)
     )
 });
+
+/// Every figure of everything in a region, for the comparison.
+pub(crate) static COMPARED: std::sync::LazyLock<String> =
+    std::sync::LazyLock::new(|| fresh(r#"{__name__=~"component:.+",region!="global"}"#, 30));
 
 /// Scrapes of the component itself. A probe's series carry the probed component's labels, but their `up` says only
 /// that the prober answered.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod expressions;
-pub(crate) use expressions::{FIGURES, WORLD, figure_key, trend_expression};
+pub(crate) use expressions::{COMPARED, FIGURES, WORLD, figure_key, fresh_sum, trend_expression};
 
 /// How long one question may take. Longer than any healthy answer, short enough that the map says "no data" in time.
 pub const TIME_OUT: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
 //! Answers from the snapshot; only trends ask Prometheus.
 
 use crate::Room;
-use crate::trends::minutes;
+use crate::trends::Span;
 use async_trait::async_trait;
 use bagua_core::{Answers, AskContext, Granted};
 use bagua_model::failure::Failure;
@@ -18,7 +18,7 @@ fn reaches(granted: &Granted, environment: Environment, region: &RegionId) -> bo
 }
 
 /// The part of the world that `granted` reaches.
-fn visible(world: &WorldView, granted: &Granted) -> WorldView {
+pub(crate) fn visible(world: &WorldView, granted: &Granted) -> WorldView {
     if granted.everywhere(world.environment) {
         return world.clone();
     }
@@ -86,10 +86,8 @@ impl Answers<GetComponent> for Room {
 impl Answers<GetTrends> for Room {
     async fn answer(&self, cx: &AskContext, query: GetTrends) -> Result<TrendsView, Failure> {
         find_component(&self.world.load(), &cx.granted, &query.component)?;
-        let trends = self
-            .trends
-            .get(&query.component, minutes(query.minutes), cx.now)
-            .await;
+        let span = Span::read(query.minutes, query.from, query.until, cx.now)?;
+        let trends = self.trends.get(&query.component, span, cx.now).await;
         trends.map(|t| (*t).clone()).map_err(|error| {
             tracing::warn!(
                 error = &*error as &dyn std::error::Error,
