@@ -15,6 +15,7 @@ pub mod region;
 pub mod regions;
 pub mod schedules;
 pub mod sign_in;
+pub mod silences;
 pub mod welcome;
 
 use leptos::prelude::*;

@@ -10,6 +10,7 @@ pub mod operation;
 pub mod region;
 pub mod regions;
 pub mod settings;
+pub mod silences;
 pub mod supervisor;
 pub mod text;
 pub mod verbs;
