@@ -18,6 +18,9 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// How far back a change may be a cause.
+const JUST_BEFORE: time::Duration = time::Duration::minutes(30);
+
 /// `/alerts/:alert`.
 pub fn page() -> Node {
     let ui = Ui::get();
@@ -156,7 +159,7 @@ fn owner(ui: Ui, alert: &AlertView, back: &str) -> Node {
 fn held(ui: Ui, by: &Answered<Payload>) -> Node {
     let draw = |list: &Vec<HeldBy>| {
         let items = list.iter().map(|by| match by {
-            HeldBy::Silence(silence) => super::silences::held(ui, silence),
+            HeldBy::Silence(silence) => super::silences::row(ui, silence),
             HeldBy::Alert { alert, name, .. } => {
                 let name = name.clone().unwrap_or_else(|| ui.t(keys::UI_ALERT_ANOTHER).to_owned());
                 let name = match alert {
@@ -178,19 +181,28 @@ fn held(ui: Ui, by: &Answered<Payload>) -> Node {
     html! { <section class="card" id="held"><h2>{ui.t(keys::UI_ALERT_HELD)}</h2>{body}</section> }
 }
 
-/// The event log up to the start, the same region first.
+/// The event log of the half hour up to the start: the same component first, then its region, then elsewhere.
 fn before(ui: Ui, alert: &AlertView, events: &Answered<Payload>) -> Node {
     let own = format!("alert:{}", alert.alert);
+    let component = alert.component.as_ref().map(|c| format!("component:{c}"));
+    let since = alert.started_at - JUST_BEFORE;
+    let nearness = |e: &EventView| {
+        if component.as_ref() == Some(&e.subject) {
+            0
+        } else if alert.region.is_some() && e.region == alert.region {
+            1
+        } else {
+            2
+        }
+    };
     let draw = |list: &Vec<EventView>| {
-        let (here, elsewhere): (Vec<&EventView>, Vec<&EventView>) = list
+        let mut near: Vec<&EventView> = list
             .iter()
-            .filter(|e| e.subject != own)
-            .partition(|e| alert.region.is_some() && e.region == alert.region);
-        let items = here
-            .into_iter()
-            .chain(elsewhere)
-            .take(15)
-            .map(|e| rows::event(ui, e));
+            .filter(|e| e.subject != own && e.at >= since)
+            .collect();
+        // Stable: within each the newest stays first.
+        near.sort_by_key(|e| nearness(e));
+        let items = near.into_iter().take(15).map(|e| rows::event(ui, e));
         rows::list(items, || empty(ui.t(keys::UI_ALERT_NOTHING_BEFORE), ""))
     };
     let body = events

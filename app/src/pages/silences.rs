@@ -70,7 +70,7 @@ pub fn page() -> Node {
         <section class="card">
             <h2>{ui.t(keys::UI_SILENCES_NEW)}</h2>
             {form}
-            {preview.show(ui, move |preview| would_hold(ui, &wanted.get_untracked(), preview))}
+            {preview.show(ui, move |preview| would_hold(ui, preview))}
         </section>
         <section class="card">
             <h2>{ui.t(keys::UI_SILENCES_LIST)}</h2>
@@ -84,7 +84,11 @@ pub fn page() -> Node {
 
 /// What the matchers in the address match; nothing when there are none.
 #[derive(Clone, Serialize, Deserialize)]
-struct Preview(Option<Answered<Payload>>);
+struct Preview {
+    /// As they stand in the address: what is submitted is what was looked at.
+    text: String,
+    answer: Option<Answered<Payload>>,
+}
 
 async fn preview(text: String) -> Answered<Payload> {
     let answer = match read_matchers(&text) {
@@ -95,11 +99,12 @@ async fn preview(text: String) -> Answered<Payload> {
             Some(Err(AppError(Failure::field("matchers", words))))
         }
     };
-    Ok(Payload::typed(Preview(answer)))
+    Ok(Payload::typed(Preview { text, answer }))
 }
 
-fn would_hold(ui: Ui, text: &str, preview: &Preview) -> Node {
-    let Some(answer) = &preview.0 else {
+fn would_hold(ui: Ui, preview: &Preview) -> Node {
+    let text = &preview.text;
+    let Some(answer) = &preview.answer else {
         return html! { <p class="field-help">{ui.t(keys::UI_SILENCES_HELP)}</p> };
     };
     let draw = |preview: &SilencePreview| {
@@ -154,12 +159,8 @@ fn create(ui: Ui, matchers: Vec<Matcher>) -> Node {
     form.view(ui, body)
 }
 
-/// A silence as the cause of an alert's quiet.
-pub fn held(ui: Ui, silence: &SilenceView) -> Node {
-    row(ui, silence)
-}
-
-fn row(ui: Ui, silence: &SilenceView) -> Node {
+/// A silence: what it matches, why, by whom, until when.
+pub fn row(ui: Ui, silence: &SilenceView) -> Node {
     let open = silence.state != SilenceState::Expired;
     let region = region_of(&silence.matchers);
     let refusal = crate::info().with_value(|i| refused(ui, i, Permission::AlertsSilence, region.as_ref()));
