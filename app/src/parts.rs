@@ -30,6 +30,8 @@ pub enum Page {
     Component,
     /// `/alerts`.
     Alerts,
+    /// `/alerts/silences`.
+    Silences,
     /// `/alerts/{alert}`.
     Alert,
     /// `/operations`.
@@ -60,6 +62,7 @@ fn draw(page: Page) -> Node {
         Page::Region => pages::region::page(),
         Page::Component => pages::component::page(),
         Page::Alerts => pages::alerts::page(),
+        Page::Silences => pages::silences::page(),
         Page::Alert => pages::alert::page(),
         Page::Operations => pages::operations::page(),
         Page::Plan => pages::plan::page(),

@@ -12,10 +12,14 @@ use bagua_markup::html;
 use bagua_model::alerts::{AlertHistory, AlertState, AlertView, GetAlert, UnacknowledgeAlert};
 use bagua_model::failure::Failure;
 use bagua_model::operation::{EventView, RecentEvents};
+use bagua_model::silences::{AlertHeldBy, HeldBy};
 use bagua_model::text::keys;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// How far back a change may be a cause.
+const JUST_BEFORE: time::Duration = time::Duration::minutes(30);
 
 /// `/alerts/:alert`.
 pub fn page() -> Node {
@@ -35,19 +39,21 @@ struct Whole {
     alert: Payload,
     before: Answered<Payload>,
     earlier: Answered<Payload>,
+    held: Answered<Payload>,
 }
 
 async fn whole_alert(id: String) -> Answered<Payload> {
     let Ok(alert) = id.parse::<Uuid>() else {
         return Err(AppError(Failure::not_found(id)));
     };
-    // On the server the context is read at the first poll, so both questions are put together before either waits.
-    let (view, earlier) = futures::join!(
+    // On the server the context is read at the first poll, so all questions are put together before either waits.
+    let (view, earlier, held) = futures::join!(
         ask_payload(GetAlert { alert }),
         ask_payload(AlertHistory {
             alert,
             component: true
-        })
+        }),
+        ask_payload(AlertHeldBy { alert })
     );
     let view = view?;
     let started_at = view.read(|alert: &AlertView| alert.started_at)?;
@@ -61,6 +67,7 @@ async fn whole_alert(id: String) -> Answered<Payload> {
         alert: view,
         before,
         earlier,
+        held,
     }))
 }
 
@@ -123,6 +130,7 @@ fn draw(ui: Ui, alert: &AlertView, all: &Whole) -> Node {
                 <h2>{ui.t(keys::UI_ALERT_OWNER)}</h2>
                 {owner(ui, alert, &back)}
             </section>
+            {(firing && alert.suppressed).then(|| held(ui, &all.held))}
             {before(ui, alert, &all.before)}
             {history(ui, &all.earlier)}
         </div>
@@ -140,24 +148,60 @@ fn owner(ui: Ui, alert: &AlertView, back: &str) -> Node {
     };
     html! {
         <p><b>{owner.by.clone()}</b> " " {age(ui, owner.at)}</p>
+        {owner.until.map(|at| html! { <p>{ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(at)}</p> })}
         {(!owner.note.is_empty()).then(|| html! { <blockquote>{owner.note.clone()}</blockquote> })}
         {firing.then(|| button(ui, SubmitForm::quick(&operation, back), ui.t(keys::UI_ALERT_GIVE_BACK), "small"))}
     }
 }
 
-/// The event log up to the start, the same region first.
+/// By what Alertmanager holds it back.
+fn held(ui: Ui, by: &Answered<Payload>) -> Node {
+    let draw = |list: &Vec<HeldBy>| {
+        let items = list.iter().map(|by| match by {
+            HeldBy::Silence(silence) => super::silences::row(ui, silence),
+            HeldBy::Alert { alert, name, .. } => {
+                let name = name.clone().unwrap_or_else(|| ui.t(keys::UI_ALERT_ANOTHER).to_owned());
+                let name = match alert {
+                    Some(id) => html! { <a href=format!("/alerts/{id}")>{name}</a> },
+                    None => name.into(),
+                };
+                html! { <li class="row"><span class="row-main">{ui.t(keys::UI_ALERT_INHIBITED)} " " {name}</span></li> }
+            }
+            HeldBy::Gone { silence } => {
+                html! { <li class="row"><span class="row-main">{ui.tx(keys::UI_ALERT_SILENCE_GONE, &[("id", silence)])}</span></li> }
+            }
+        });
+        rows::list(items, || empty(ui.t(keys::UI_ALERT_HELD_NO_MORE), ""))
+    };
+    let body = by
+        .clone()
+        .and_then(|list| list.read(draw))
+        .unwrap_or_else(|error| failed(ui, &error));
+    html! { <section class="card" id="held"><h2>{ui.t(keys::UI_ALERT_HELD)}</h2>{body}</section> }
+}
+
+/// The event log of the half hour up to the start: the same component first, then its region, then elsewhere.
 fn before(ui: Ui, alert: &AlertView, events: &Answered<Payload>) -> Node {
     let own = format!("alert:{}", alert.alert);
+    let component = alert.component.as_ref().map(|c| format!("component:{c}"));
+    let since = alert.started_at - JUST_BEFORE;
+    let nearness = |e: &EventView| {
+        if component.as_ref() == Some(&e.subject) {
+            0
+        } else if alert.region.is_some() && e.region == alert.region {
+            1
+        } else {
+            2
+        }
+    };
     let draw = |list: &Vec<EventView>| {
-        let (here, elsewhere): (Vec<&EventView>, Vec<&EventView>) = list
+        let mut near: Vec<&EventView> = list
             .iter()
-            .filter(|e| e.subject != own)
-            .partition(|e| alert.region.is_some() && e.region == alert.region);
-        let items = here
-            .into_iter()
-            .chain(elsewhere)
-            .take(15)
-            .map(|e| rows::event(ui, e));
+            .filter(|e| e.subject != own && e.at >= since)
+            .collect();
+        // Stable: within each the newest stays first.
+        near.sort_by_key(|e| nearness(e));
+        let items = near.into_iter().take(15).map(|e| rows::event(ui, e));
         rows::list(items, || empty(ui.t(keys::UI_ALERT_NOTHING_BEFORE), ""))
     };
     let body = events

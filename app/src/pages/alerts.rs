@@ -7,8 +7,8 @@ use crate::live::Live;
 use crate::ui::filter::{Choice, Word, next_page, region_options, sentence};
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::{Node, following};
-use crate::ui::submit::{SubmitForm, with_note};
-use crate::ui::{age, empty, rows, since, state, title};
+use crate::ui::submit::{SubmitForm, with_note_and};
+use crate::ui::{age, empty, moment, rows, since, state, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
 use bagua_model::alerts::{AcknowledgeAlert, AlertFeed, AlertState, AlertView, ListAlerts, Severity};
@@ -53,7 +53,7 @@ pub fn page() -> Node {
     let filters = Node::follows(move || filters(ui, &filter.get()));
     html! {
         {title(ui.t(keys::UI_ROOM_ALERTS))}
-        <div class="page-head"><h1>{ui.t(keys::UI_ROOM_ALERTS)}</h1></div>
+        <div class="page-head"><h1>{ui.t(keys::UI_ROOM_ALERTS)}</h1><div class="actions"><a class="button" href="/alerts/silences">{ui.t(keys::UI_SILENCES_TITLE)}</a></div></div>
         {filters}
         {feed.show(ui, move |feed| summary(ui, feed))}
         {list(ui, feed, filter)}
@@ -167,8 +167,16 @@ fn fingerprint(alert: &AlertView) -> u64 {
     alert
         .acknowledged
         .as_ref()
-        .map(|a| (&a.by, &a.note, a.at.unix_timestamp()))
+        .map(|a| {
+            (
+                &a.by,
+                &a.note,
+                a.at.unix_timestamp(),
+                a.until.map(|u| u.unix_timestamp()),
+            )
+        })
         .hash(&mut hasher);
+    alert.lapsed_at.map(|at| at.unix_timestamp()).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -294,6 +302,7 @@ fn row(ui: Ui, alert: &AlertView, fresh: bool) -> Node {
     let ended = alert.state == AlertState::Resolved;
     let class = format!("row alert {}", state::severity_class(alert.severity));
     let note = alert.acknowledged.as_ref().map(|a| (a.note.clone(), a.at));
+    let until = alert.acknowledged.as_ref().and_then(|a| a.until);
     html! {
         <li class=class class:fresh=fresh class:ended=ended>
             {state::severity(ui, alert.severity)}
@@ -305,6 +314,8 @@ fn row(ui: Ui, alert: &AlertView, fresh: bool) -> Node {
             <span class="row-owner">
                 {rows::owner_words(ui, alert.acknowledged.as_ref().map(|a| a.by.clone()))}
                 {note.map(|(note, at)| html! { <span class="row-sub">{note} " " {age(ui, at)}</span> })}
+                {until.map(|at| html! { <span class="row-sub">{ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(at)}</span> })}
+                {alert.lapsed_at.map(|at| html! { <span class="tag">{ui.t(keys::UI_ALERTS_LAPSED)} " " {age(ui, at)}</span> })}
             </span>
             <span class="row-age num">
                 {match alert.ended_at {
@@ -312,19 +323,35 @@ fn row(ui: Ui, alert: &AlertView, fresh: bool) -> Node {
                     None if ended => ui.t(keys::UI_ALERTS_ENDED).into(),
                     None => since(ui, alert.started_at),
                 }}
-                {alert.suppressed.then(|| html! { <span class="tag">{ui.t(keys::UI_ALERTS_SUPPRESSED)}</span> })}
+                {alert.suppressed.then(|| html! { <a class="tag" href=format!("/alerts/{}#held", alert.alert)>{ui.t(keys::UI_ALERTS_SUPPRESSED)}</a> })}
             </span>
             <span class="row-actions">{(!ended).then(|| actions(ui, alert, "/alerts"))}</span>
         </li>
     }
 }
 
-/// Acknowledge, and restart the component.
+/// For how long an acknowledgement holds, in minutes.
+fn lasting(ui: Ui) -> Node {
+    html! {
+        <label class="field">
+            <span>{ui.t(keys::UI_ALERTS_LASTS)}</span>
+            <select name="minutes">
+                <option value="">{ui.t(keys::UI_ALERTS_LASTS_TO_THE_END)}</option>
+                <option value="30">{ui.tx(keys::UI_ALERTS_LASTS_MINUTES, &[("n", &30)])}</option>
+                <option value="120">{ui.tx(keys::UI_ALERTS_LASTS_HOURS, &[("n", &2)])}</option>
+                <option value="480">{ui.tx(keys::UI_ALERTS_LASTS_HOURS, &[("n", &8)])}</option>
+            </select>
+        </label>
+    }
+}
+
+/// Acknowledge, silence, and restart the component.
 pub fn actions(ui: Ui, alert: &AlertView, back: &str) -> Node {
-    let (may_not_acknowledge, may_not_restart) = crate::info().with_value(|info| {
+    let (may_not_acknowledge, may_not_restart, may_not_silence) = crate::info().with_value(|info| {
         (
             refused(ui, info, Permission::AlertsAcknowledge, alert.region.as_ref()),
             refused(ui, info, Permission::ComponentsOperate, alert.region.as_ref()),
+            refused(ui, info, Permission::AlertsSilence, alert.region.as_ref()),
         )
     });
     let acknowledge = match may_not_acknowledge {
@@ -339,9 +366,10 @@ pub fn actions(ui: Ui, alert: &AlertView, back: &str) -> Node {
                 alert: alert.alert,
                 region: alert.region.clone(),
                 note: String::new(),
+                minutes: None,
             };
             let form = SubmitForm {
-                typed: &["note"],
+                typed: &["note", "minutes"],
                 ..SubmitForm::quick(&operation, back)
             };
             let label = if alert.acknowledged.is_some() {
@@ -349,7 +377,8 @@ pub fn actions(ui: Ui, alert: &AlertView, back: &str) -> Node {
             } else {
                 keys::UI_ALERTS_ACKNOWLEDGE
             };
-            with_note(ui, form, ui.t(label), "note", ui.t(keys::UI_ALERTS_NOTE), false)
+            let note = ("note", ui.t(keys::UI_ALERTS_NOTE), false);
+            with_note_and(ui, form, ui.t(label), note, lasting(ui))
         }
     };
     let restart = alert
@@ -363,7 +392,13 @@ pub fn actions(ui: Ui, alert: &AlertView, back: &str) -> Node {
             );
             action(ui.t(keys::UI_ALERTS_RESTART), href, "small", may_not_restart)
         });
-    html! { {acknowledge} {restart} }
+    let silence = action(
+        ui.t(keys::UI_ALERTS_SILENCE),
+        super::silences::href(alert),
+        "small",
+        may_not_silence,
+    );
+    html! { {acknowledge} {silence} {restart} }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod regions;
 pub mod schedules;
 pub mod search;
 pub mod sign_in;
+pub mod silences;
 pub mod welcome;
 
 use leptos::prelude::*;

@@ -144,11 +144,23 @@ pub fn with_note(
     hint: &'static str,
     required: bool,
 ) -> Node {
+    with_note_and(ui, form, label, (name, hint, required), ().into())
+}
+
+/// [`with_note`] (its name, hint and whether it is required), with further fields below the note.
+pub fn with_note_and(
+    ui: Ui,
+    form: SubmitForm,
+    label: &'static str,
+    (name, hint, required): (&'static str, &'static str, bool),
+    more: Node,
+) -> Node {
     let body = html! {
         <label class="field">
             <span>{hint}</span>
             <textarea name=name rows="2" maxlength="2000" required=required></textarea>
         </label>
+        {more}
         <button class="button">{label}</button>
     };
     let form = form.view(ui, body);

@@ -47,6 +47,7 @@ impl Episode {
                 suppressed: !suppressed_by.is_empty(),
                 suppressed_by,
                 acknowledged: None,
+                lapsed_at: None,
                 labels: o.labels.clone(),
                 annotations: o.annotations.clone(),
             },

@@ -5,6 +5,8 @@ pub mod alertmanager;
 pub mod config;
 pub mod episode;
 mod intake;
+mod lapse;
+pub mod matching;
 mod metrics;
 pub mod observation;
 mod operations;
@@ -12,6 +14,7 @@ mod page;
 pub mod prometheus;
 mod queries;
 mod reconcile;
+mod silences;
 pub mod snapshot;
 mod snapshot_refresh;
 mod store;
@@ -30,9 +33,11 @@ use arc_swap::ArcSwap;
 use bagua_core::events::{self, NewEvent};
 use bagua_core::{Clock, ConsoleParts, LiveHub, Registry, Sources};
 use bagua_model::alerts::{
-    AcknowledgeAlert, AlertHistory, AlertView, CountAlerts, GetAlert, ListAlerts, UnacknowledgeAlert,
+    AcknowledgeAlert, AlertHistory, AlertView, CountAlerts, GetAlert, GetPipeline, ListAlerts,
+    UnacknowledgeAlert,
 };
 use bagua_model::region::{Environment, RegionId};
+use bagua_model::silences::{AlertHeldBy, CreateSilence, ExpireSilences, ListSilences, PreviewSilence};
 use bagua_model::text::{Text, keys};
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashMap;
@@ -97,6 +102,12 @@ pub fn register(registry: &mut Registry, room: Arc<Alerts>) {
         .query::<GetAlert>(Arc::clone(&room))
         .query::<AlertHistory>(Arc::clone(&room))
         .query::<CountAlerts>(Arc::clone(&room))
+        .query::<GetPipeline>(Arc::clone(&room))
+        .query::<AlertHeldBy>(Arc::clone(&room))
+        .query::<ListSilences>(Arc::clone(&room))
+        .query::<PreviewSilence>(Arc::clone(&room))
+        .operation::<CreateSilence>(Arc::clone(&room))
+        .operation::<ExpireSilences>(Arc::clone(&room))
         .immediate::<AcknowledgeAlert>(Arc::clone(&room))
         .immediate::<UnacknowledgeAlert>(room);
 }

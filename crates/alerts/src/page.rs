@@ -18,7 +18,7 @@ pub fn after_firing(view: &AlertView) -> String {
     format!(
         "{}.{}.{}",
         view.severity as u8,
-        microseconds(view.started_at),
+        microseconds(crate::snapshot::new_since(view)),
         view.alert.simple()
     )
 }

@@ -117,10 +117,14 @@ impl Reconciler {
     }
 
     async fn with_database(&mut self, listed: Option<&[Observation]>) -> sqlx::Result<()> {
+        let leads = self.leads().await?;
+        if leads {
+            self.room.lapse().await?;
+        }
         let Some(listed) = listed else {
             return self.room.refresh(Keep::Everything).await;
         };
-        if self.leads().await? {
+        if leads {
             self.repair(listed).await?;
         } else {
             self.suspicions.clear();

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub degraded: bool,
     /// Whether the rows were ever filled. Before that an empty list would look like health.
     pub filled: bool,
+    /// When the first acknowledgement runs out.
+    lapses_at: Option<OffsetDateTime>,
 }
 
 /// The place of a row in the feed.
@@ -29,7 +31,13 @@ pub type Place = (Severity, Reverse<OffsetDateTime>, Uuid);
 
 /// The place of an alert in the feed.
 pub fn place(view: &AlertView) -> Place {
-    (view.severity, Reverse(view.started_at), view.alert)
+    (view.severity, Reverse(new_since(view)), view.alert)
+}
+
+/// Since when it wants a look: its start, or when the acknowledgement of whoever had it ran out.
+pub fn new_since(view: &AlertView) -> OffsetDateTime {
+    view.lapsed_at
+        .map_or(view.started_at, |lapsed| lapsed.max(view.started_at))
 }
 
 /// The regions that a reader may see: `None` is every region, and what has none.
@@ -59,11 +67,35 @@ impl Snapshot {
     pub fn new(rows: impl IntoIterator<Item = Arc<Episode>>, degraded: bool) -> Snapshot {
         let mut rows: Vec<_> = rows.into_iter().collect();
         rows.sort_by_key(|e| place(&e.view));
+        let ends = rows.iter().filter_map(|e| e.view.acknowledged.as_ref()?.until);
         Snapshot {
+            lapses_at: ends.min(),
             rows,
             degraded,
             filled: true,
         }
+    }
+
+    /// The snapshot by the clock: whose acknowledgement has run out, nobody has. `None` when that is nobody's. The rows
+    /// follow with the next reading, or not at all while the database is away.
+    pub fn lapsed(&self, now: OffsetDateTime) -> Option<Snapshot> {
+        self.lapses_at.filter(|at| *at <= now)?;
+        let rows = self.rows.iter().map(|episode| {
+            let until = episode.view.acknowledged.as_ref().and_then(|a| a.until);
+            match until.filter(|until| *until <= now) {
+                None => Arc::clone(episode),
+                Some(until) => {
+                    let mut lapsed = Episode::clone(episode);
+                    lapsed.view.acknowledged = None;
+                    lapsed.view.lapsed_at = Some(until);
+                    Arc::new(lapsed)
+                }
+            }
+        });
+        Some(Snapshot {
+            filled: self.filled,
+            ..Snapshot::new(rows, self.degraded)
+        })
     }
 
     /// The same rows, as what was last known.
@@ -126,7 +158,8 @@ impl Snapshot {
         firing
     }
 
-    fn visible<'a>(&'a self, sight: &'a Sight) -> impl Iterator<Item = &'a AlertView> {
+    /// What the reader may see, in the order of the feed.
+    pub fn visible<'a>(&'a self, sight: &'a Sight) -> impl Iterator<Item = &'a AlertView> {
         self.rows
             .iter()
             .map(|e| &e.view)
@@ -328,6 +361,33 @@ mod tests {
                 .rows
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_has_run_out_is_nobodys_and_stands_first_among_its_like() {
+        let until = datetime!(2026-11-22 12:00 UTC);
+        let mut rows = snapshot().rows().to_vec();
+        // The last of the three critical ones.
+        let taken = &mut Arc::make_mut(&mut rows[2]).view;
+        taken.acknowledged = Some(bagua_model::alerts::Acknowledgement {
+            by: "Wei".into(),
+            at: until - time::Duration::HOUR,
+            note: String::new(),
+            until: Some(until),
+        });
+        let snapshot = Snapshot::new(rows, false);
+        assert!(snapshot.lapsed(until - time::Duration::SECOND).is_none());
+        let lapsed = snapshot.lapsed(until).expect("one has run out");
+        let feed = lapsed
+            .list(&ListAlerts::default(), &Sight(None))
+            .expect("no cursor");
+        assert_eq!(ids(&feed), [4, 3, 2, 1, 5]);
+        let first = &feed.page.rows[0];
+        assert_eq!(
+            (first.acknowledged.as_ref(), first.lapsed_at),
+            (None, Some(until))
+        );
+        assert!(lapsed.lapsed(until).is_none(), "nothing is left to run out");
     }
 
     #[test]

@@ -41,6 +41,8 @@ struct Row {
     acknowledged_by: Option<String>,
     acknowledged_at: Option<OffsetDateTime>,
     note: String,
+    acknowledged_until: Option<OffsetDateTime>,
+    lapsed_at: Option<OffsetDateTime>,
 }
 
 impl From<Row> for Episode {
@@ -72,7 +74,9 @@ impl From<Row> for Episode {
                         by,
                         at,
                         note: row.note,
+                        until: row.acknowledged_until,
                     }),
+                lapsed_at: row.lapsed_at,
                 labels: row.labels.0,
                 annotations: row.annotations.0,
             },
@@ -91,7 +95,8 @@ macro_rules! episodes {
                 labels AS "labels!: Json<BTreeMap<String, String>>",
                 annotations AS "annotations!: Json<BTreeMap<String, String>>", state AS "state!",
                 received_at AS "received_at!", ended_at, suppressed AS "suppressed!",
-                suppressed_by AS "suppressed_by!", acknowledged_by, acknowledged_at, note AS "note!" "#
+                suppressed_by AS "suppressed_by!", acknowledged_by, acknowledged_at, note AS "note!",
+                acknowledged_until, lapsed_at "#
                 + $tail
             $(, $argument)*
         )
@@ -397,12 +402,37 @@ pub async fn set_acknowledgement(
 ) -> sqlx::Result<()> {
     let (acknowledgement, person) = by.unzip();
     sqlx::query!(
-        "UPDATE alerts SET acknowledged_by = $2, acknowledged_by_id = $3, acknowledged_at = $4, note = $5 WHERE id = $1",
+        "UPDATE alerts SET acknowledged_by = $2, acknowledged_by_id = $3, acknowledged_at = $4, note = $5,
+             acknowledged_until = $6, lapsed_at = NULL
+         WHERE id = $1",
         id,
         acknowledgement.map(|a| a.by.as_str()),
         person.flatten(),
         acknowledgement.map(|a| a.at),
         acknowledgement.map_or("", |a| a.note.as_str()),
+        acknowledgement.and_then(|a| a.until),
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Firing episodes whose acknowledgement has run out, held until the end of the transaction.
+pub async fn lapsing(db: &mut PgConnection, now: OffsetDateTime) -> sqlx::Result<Vec<Episode>> {
+    let rows = episodes!(
+        "FROM alerts WHERE state = 'firing' AND acknowledged_until <= $1 ORDER BY id LIMIT 500 FOR UPDATE",
+        now
+    );
+    rows.fetch_all(db).await.map(all)
+}
+
+/// Writes that the acknowledgement has run out, at the moment that it was given for.
+pub async fn lapse(db: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE alerts SET lapsed_at = acknowledged_until, acknowledged_by = NULL, acknowledged_by_id = NULL,
+             acknowledged_at = NULL, acknowledged_until = NULL, note = ''
+         WHERE id = $1",
+        id
     )
     .execute(db)
     .await

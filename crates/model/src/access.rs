@@ -68,6 +68,8 @@ named! {
         AlertsRead = "alerts.read",
         /// Acknowledge alerts.
         AlertsAcknowledge = "alerts.acknowledge",
+        /// Silence alerts in Alertmanager and end silences.
+        AlertsSilence = "alerts.silence",
         /// See operations, their steps and results, and the event log.
         OperationsRead = "operations.read",
         /// Cancel operations that others submitted.
@@ -115,6 +117,7 @@ impl Role {
                     | P::ComponentsOperate
                     | P::AlertsRead
                     | P::AlertsAcknowledge
+                    | P::AlertsSilence
                     | P::OperationsRead
                     | P::OperationsCancel
                     | P::OperationsApprove

@@ -41,6 +41,13 @@ pub struct Acknowledgement {
     pub at: OffsetDateTime,
     /// What they said.
     pub note: String,
+    /// Until when; `None` until the alert ends.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub until: Option<OffsetDateTime>,
 }
 
 /// One firing episode of an alert: fingerprint and start make it one.
@@ -82,6 +89,13 @@ pub struct AlertView {
     pub suppressed_by: Vec<String>,
     /// Who has it.
     pub acknowledged: Option<Acknowledgement>,
+    /// When the last acknowledgement ran out, with nobody having it since.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub lapsed_at: Option<OffsetDateTime>,
     /// All labels.
     pub labels: BTreeMap<String, String>,
     /// All annotations, `summary` and `description` among them (`runbook_url` is common too).
@@ -184,7 +198,30 @@ impl Query for CountAlerts {
     type Answer = Vec<AlertCount>;
 }
 
-/// `alert.acknowledge`: says who has it. Acknowledging again changes the note and the person.
+/// How long the alert that always fires may be silent: Prometheus repeats it every minute or so.
+pub const PIPELINE_PATIENCE: time::Duration = time::Duration::minutes(3);
+
+/// The way from the rules to this console, as the alert that always fires shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineView {
+    /// When that alert was last passed on; `None` when it has not been since this console started, which says nothing
+    /// of health.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_seen: Option<OffsetDateTime>,
+}
+
+/// `alerts.pipeline`: when the dead-man's switch was last heard. Older than three minutes: no alert would reach anybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetPipeline {}
+
+impl Query for GetPipeline {
+    const KIND: &'static str = "alerts.pipeline";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = PipelineView;
+}
+
+/// `alert.acknowledge`: says who has it. Acknowledging again changes the note, the person and the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcknowledgeAlert {
@@ -196,6 +233,13 @@ pub struct AcknowledgeAlert {
     /// A note, at most 2,000 characters.
     #[serde(default)]
     pub note: String,
+    /// For how many minutes, at most 7 days; then nobody has it again. Without it, until the alert ends.
+    #[serde(
+        default,
+        deserialize_with = "crate::silences::minutes",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub minutes: Option<u32>,
 }
 
 impl Operation for AcknowledgeAlert {

@@ -12,6 +12,7 @@ pub mod platform;
 pub mod region;
 pub mod regions;
 pub mod settings;
+pub mod silences;
 pub mod supervisor;
 pub mod text;
 pub mod verbs;

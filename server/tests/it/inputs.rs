@@ -57,6 +57,7 @@ pub async fn plant(ground: &Ground, house: &House, region: &'static str) -> anyh
         alert: acknowledged,
         region: Some(RegionId::new(region)),
         note: String::new(),
+        minutes: None,
     };
     console.submit(&seeder, take, Submission::default()).await?;
 
@@ -166,6 +167,22 @@ pub async fn inputs(
         ),
         ("alerts.counts", json!({})),
         ("alerts.get", json!({ "alert": seed.alert })),
+        ("alerts.held_by", json!({ "alert": seed.alert })),
+        ("alerts.pipeline", json!({})),
+        ("silences.list", json!({})),
+        (
+            "silences.preview",
+            json!({ "matchers": [{ "label": "region", "op": "=", "value": region }] }),
+        ),
+        (
+            "silence.create",
+            json!({
+                "matchers": [{ "label": "region", "op": "=", "value": region }],
+                "minutes": 30, "comment": "works at the gate",
+            }),
+        ),
+        // Nobody has made it.
+        ("silence.expire", json!({ "silences": [seed.alert] })),
         ("alerts.history", json!({ "alert": seed.alert })),
         ("alerts.list", serde_json::to_value(all)?),
         ("audit.list", json!({})),

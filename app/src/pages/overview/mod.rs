@@ -12,7 +12,7 @@ use crate::rpc::Answered;
 use crate::ui::node::{Node, following};
 use crate::ui::{age, empty, failed, rows, title};
 use bagua_markup::html;
-use bagua_model::alerts::{AlertFeed, AlertView, Severity};
+use bagua_model::alerts::{AlertFeed, AlertView, GetPipeline, PIPELINE_PATIENCE, Severity};
 use bagua_model::operation::{ListOperations, OperationState, OperationSummary, Page, RecentEvents};
 use bagua_model::regions::{GetWorld, WorldView};
 use bagua_model::text::keys;
@@ -58,6 +58,7 @@ pub fn page() -> Node {
             revision,
         )
     });
+    let pipeline = asked(move || (GetPipeline {}, live.regions.get()));
     html! {
         {title(ui.t(keys::UI_OVERVIEW_TITLE))}
         <h1 class="hidden">{ui.t(keys::UI_OVERVIEW_TITLE)}</h1>
@@ -68,6 +69,7 @@ pub fn page() -> Node {
             <section class="card needs">
                 <h2>{ui.t(keys::UI_OVERVIEW_NEEDS)}</h2>
                 {show_both(ui, hot.feed, active, move |feed, active| needs(ui, feed, active))}
+                {pipeline.show(ui, move |pipeline| heard(ui, pipeline.last_seen))}
             </section>
             <section class="card running">
                 <h2>{ui.t(keys::UI_OVERVIEW_RUNNING)}</h2>
@@ -81,6 +83,25 @@ pub fn page() -> Node {
             </section>
         </div>
     }
+}
+
+/// When the alert that always fires was last heard: by the clock, so that it never looks well because nothing came.
+fn heard(ui: Ui, last: Option<OffsetDateTime>) -> Node {
+    Node::follows(move || {
+        let now = ui.now.get();
+        let (class, words) = match last.map(OffsetDateTime::unix_timestamp) {
+            None => ("unknown", ui.t(keys::UI_OVERVIEW_PIPELINE_UNKNOWN).to_owned()),
+            Some(at) if now - at <= PIPELINE_PATIENCE.whole_seconds() => (
+                "healthy",
+                ui.tx(keys::UI_OVERVIEW_PIPELINE, &[("ago", &ui.ago(at, now))]),
+            ),
+            Some(at) => (
+                "critical",
+                ui.tx(keys::UI_OVERVIEW_PIPELINE_SILENT, &[("span", &ui.span(now - at))]),
+            ),
+        };
+        html! { <p class="pipeline"><span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{words}</span></p> }
+    })
 }
 
 fn world_view(ui: Ui, world: &WorldView) -> Node {

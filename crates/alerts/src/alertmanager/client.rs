@@ -1,3 +1,4 @@
+use super::silences::{ApiSilence, NewSilence};
 use super::wire::ApiAlert;
 use crate::observation::Observation;
 use serde::Deserialize;
@@ -27,12 +28,14 @@ pub enum AlertmanagerError {
         source: reqwest::Error,
     },
     /// It answered, but not with 200.
-    #[error("Alertmanager answered {path} with HTTP {status}")]
+    #[error("Alertmanager answered {path} with HTTP {status} {reason}")]
     Status {
         /// What was asked.
         path: &'static str,
         /// HTTP status.
         status: u16,
+        /// What it said about a wish; empty for a question.
+        reason: String,
     },
 }
 
@@ -75,20 +78,85 @@ impl Alertmanager {
         self.get("api/v2/status").await
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &'static str) -> Result<T, AlertmanagerError> {
-        let fault = |source: reqwest::Error| AlertmanagerError::Http {
-            path,
-            source: source.without_url(),
-        };
+    /// Every silence that Alertmanager remembers, ended ones included.
+    ///
+    /// # Errors
+    /// [`AlertmanagerError`].
+    pub async fn silences(&self) -> Result<Vec<ApiSilence>, AlertmanagerError> {
+        self.get("api/v2/silences").await
+    }
+
+    /// Makes a silence and answers its id. Asked twice it makes two: ask for what stands first.
+    ///
+    /// # Errors
+    /// [`AlertmanagerError`]; unless it is a refusal (HTTP 4xx), the silence may stand all the same.
+    pub async fn create_silence(&self, silence: &NewSilence) -> Result<String, AlertmanagerError> {
+        #[derive(Deserialize)]
+        struct Created {
+            #[serde(rename = "silenceID")]
+            id: String,
+        }
+        let path = "api/v2/silences";
+        let answer = self.http.post(self.url(path)).json(silence).send().await;
+        let answer = Self::accepted(path, answer).await?;
+        let created: Created = answer.json().await.map_err(|e| fault(path, e))?;
+        Ok(created.id)
+    }
+
+    /// Ends a silence that has not ended.
+    ///
+    /// # Errors
+    /// [`AlertmanagerError`], also when it has ended already.
+    pub async fn expire_silence(&self, id: &str) -> Result<(), AlertmanagerError> {
+        let path = "api/v2/silence";
+        let mut url = self.url(path);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(id);
+        }
+        let answer = self.http.delete(url).send().await;
+        Self::accepted(path, answer).await.map(drop)
+    }
+
+    fn url(&self, path: &'static str) -> reqwest::Url {
         // `path` is ours and plain, so joining cannot fail; the base itself stands in if it ever did.
-        let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
-        let answer = self.http.get(url).send().await.map_err(fault)?;
+        self.base.join(path).unwrap_or_else(|_| self.base.clone())
+    }
+
+    /// The answer to a wish, when it was granted.
+    async fn accepted(
+        path: &'static str,
+        answer: reqwest::Result<reqwest::Response>,
+    ) -> Result<reqwest::Response, AlertmanagerError> {
+        let answer = answer.map_err(|e| fault(path, e))?;
+        if answer.status() == reqwest::StatusCode::OK {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let words = answer.text().await.unwrap_or_default();
+        Err(AlertmanagerError::Status {
+            path,
+            status,
+            reason: words.chars().filter(|c| !c.is_control()).take(300).collect(),
+        })
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &'static str) -> Result<T, AlertmanagerError> {
+        let answer = self.http.get(self.url(path)).send().await;
+        let answer = answer.map_err(|e| fault(path, e))?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(AlertmanagerError::Status {
                 path,
                 status: answer.status().as_u16(),
+                reason: String::new(),
             });
         }
-        answer.json().await.map_err(fault)
+        answer.json().await.map_err(|e| fault(path, e))
+    }
+}
+
+fn fault(path: &'static str, source: reqwest::Error) -> AlertmanagerError {
+    AlertmanagerError::Http {
+        path,
+        source: source.without_url(),
     }
 }

@@ -13,6 +13,8 @@ use sqlx::PgConnection;
 
 /// The longest note, in characters.
 const LONGEST_NOTE: usize = 2_000;
+/// Seven days: longer is no watch that anybody keeps.
+const LONGEST_MINUTES: u32 = 7 * 24 * 60;
 
 #[async_trait]
 impl Applies<AcknowledgeAlert> for Alerts {
@@ -31,7 +33,7 @@ impl Applies<AcknowledgeAlert> for Alerts {
         Ok(plan(
             &view,
             keys::ALERT_PLAN_ACKNOWLEDGE,
-            change(&view, &cx.actor),
+            changes(&view, &cx.actor, operation.minutes),
         ))
     }
 
@@ -50,6 +52,9 @@ impl Applies<AcknowledgeAlert> for Alerts {
             by: name_of(&cx.actor),
             at: cx.now,
             note: operation.note.trim().replace('\0', ""),
+            until: operation
+                .minutes
+                .map(|minutes| cx.now + time::Duration::minutes(i64::from(minutes))),
         };
         let written = store::set_acknowledgement(db, view.alert, Some((&by, cx.actor.person()))).await;
         written.map_err(bagua_core::db::failure)?;
@@ -68,6 +73,10 @@ fn check(view: &AlertView, operation: &AcknowledgeAlert) -> Result<(), Failure> 
             .with("most", LONGEST_NOTE);
         return Err(Failure::field("note", text));
     }
+    if operation.minutes.is_some_and(|m| m == 0 || m > LONGEST_MINUTES) {
+        let text = Text::new(keys::ALERT_FAILURE_MINUTES).with("most", LONGEST_MINUTES / (24 * 60));
+        return Err(Failure::field("minutes", text));
+    }
     if view.state == AlertState::Resolved {
         let text = Text::new(keys::ALERT_FAILURE_ENDED).with("name", &view.name);
         return Err(Failure::new(FailureKind::Conflict, text));
@@ -75,12 +84,14 @@ fn check(view: &AlertView, operation: &AcknowledgeAlert) -> Result<(), Failure> 
     Ok(())
 }
 
-fn change(view: &AlertView, actor: &Actor) -> Text {
+fn changes(view: &AlertView, actor: &Actor, minutes: Option<u32>) -> Vec<Text> {
     let by = name_of(actor);
-    match &view.acknowledged {
+    let taken = match &view.acknowledged {
         Some(previous) if previous.by != by => Text::new(keys::ALERT_CHANGE_TAKEN_OVER)
             .with("by", by)
             .with("previous", &previous.by),
         _ => Text::new(keys::ALERT_CHANGE_TAKEN).with("by", by),
-    }
+    };
+    let lapses = minutes.map(|m| Text::new(keys::ALERT_CHANGE_LAPSES).with("minutes", m));
+    std::iter::once(taken).chain(lapses).collect()
 }

@@ -1,12 +1,15 @@
 //! What can be done to an alert.
 
 mod acknowledge;
+mod expire_silences;
+mod silence;
 mod unacknowledge;
 
 use crate::Alerts;
 use crate::episode::Episode;
 use crate::queries::no_such_alert;
-use bagua_core::Actor;
+use bagua_core::events::{self, NewEvent};
+use bagua_core::{Actor, RunContext, StepFailure};
 use bagua_model::alerts::AlertView;
 use bagua_model::failure::Failure;
 use bagua_model::operation::Plan;
@@ -29,6 +32,37 @@ impl Alerts {
     }
 }
 
+impl Alerts {
+    fn silence_event(
+        &self,
+        cx: &RunContext,
+        kind: &str,
+        silence: &str,
+        text: Text,
+        region: Option<RegionId>,
+    ) -> NewEvent {
+        NewEvent {
+            at: cx.now(),
+            kind: kind.to_owned(),
+            topic: crate::TOPIC.to_owned(),
+            environment: Some(self.environment),
+            region,
+            subject: format!("silence:{silence}"),
+            text,
+            operation: Some(cx.operation()),
+        }
+    }
+
+    /// A step that writes one line into the event log.
+    async fn record_step(&self, cx: &RunContext, name: &str, event: NewEvent) -> Result<(), StepFailure> {
+        cx.transaction(name, |mut db| {
+            let event = event.clone();
+            Box::pin(async move { Ok(events::record(&mut db, &event).await?) })
+        })
+        .await
+    }
+}
+
 /// The target with the region that the row has: that is where the permission is checked.
 fn located(episode: &Episode) -> Target {
     Target {
@@ -41,13 +75,13 @@ fn located(episode: &Episode) -> Target {
     }
 }
 
-/// A plan of one change to one alert; the facts bind it to the episode as it was seen.
-fn plan(view: &AlertView, summary: &str, change: Text) -> Plan {
+/// A plan about one alert; the facts bind it to the episode as it was seen.
+fn plan(view: &AlertView, summary: &str, changes: Vec<Text>) -> Plan {
     Plan {
         summary: Text::new(summary)
             .with("name", &view.name)
             .with("where", crate::place_name(view)),
-        changes: vec![change],
+        changes,
         facts: BTreeMap::from([
             ("alert".to_owned(), serde_json::json!(view.alert)),
             (

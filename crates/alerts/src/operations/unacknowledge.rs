@@ -26,7 +26,7 @@ impl Applies<UnacknowledgeAlert> for Alerts {
             .view;
         let previous = check(&view)?;
         let change = Text::new(keys::ALERT_CHANGE_GIVEN_BACK).with("previous", &previous.by);
-        Ok(plan(&view, keys::ALERT_PLAN_UNACKNOWLEDGE, change))
+        Ok(plan(&view, keys::ALERT_PLAN_UNACKNOWLEDGE, vec![change]))
     }
 
     async fn apply(

@@ -2,8 +2,11 @@
 
 mod counts;
 mod get;
+mod held_by;
 mod history;
 mod list;
+mod pipeline;
+mod silences;
 
 use crate::Alerts;
 use crate::episode::Episode;
@@ -16,17 +19,23 @@ use uuid::Uuid;
 
 impl Alerts {
     /// What fires, once it is known at all: an empty list before the first reading would look like health.
-    fn firing(&self) -> Result<Arc<Snapshot>, Failure> {
-        let snapshot = self.snapshot.load_full();
+    pub(crate) fn firing(&self) -> Result<Arc<Snapshot>, Failure> {
+        let snapshot = self.by_the_clock();
         match snapshot.filled {
             true => Ok(snapshot),
             false => Err(Failure::unavailable(format!("@{}", keys::ALERT_SOURCE_FEED))),
         }
     }
 
+    /// What is in memory, without acknowledgements that have run out.
+    fn by_the_clock(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.load_full();
+        snapshot.lapsed(self.clock.now()).map_or(snapshot, Arc::new)
+    }
+
     /// An episode that the asker may see: from memory while it fires, else from the database.
     async fn seen(&self, cx: &AskContext, id: Uuid) -> Result<Arc<Episode>, Failure> {
-        let found = match self.snapshot.load().find(id) {
+        let found = match self.by_the_clock().find(id) {
             Some(episode) => Some(Arc::clone(episode)),
             None => crate::store::get(&self.db, id)
                 .await

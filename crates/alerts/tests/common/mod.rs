@@ -7,6 +7,7 @@ pub mod wire;
 
 use anyhow::Context;
 use bagua_alerts::{Alerts, AlertsConfig, Timing};
+use bagua_core::run::Probe;
 use bagua_core::{Actor, Clock, Console, ConsoleParts};
 use bagua_model::access::{Grant, Role};
 use bagua_model::alerts::{AlertFeed, AlertState, AlertView, ListAlerts};
@@ -57,12 +58,26 @@ pub fn quick() -> Timing {
 
 impl Bench {
     pub fn start(db: PgPool, alertmanager: &str, prometheus: &str, timing: Timing) -> anyhow::Result<Bench> {
+        Bench::start_probed(db, alertmanager, prometheus, timing, None)
+    }
+
+    /// With workers that a probe may kill.
+    pub fn start_probed(
+        db: PgPool,
+        alertmanager: &str,
+        prometheus: &str,
+        timing: Timing,
+        probe: Option<Probe>,
+    ) -> anyhow::Result<Bench> {
         let mut parts = ConsoleParts::new(
             format!("test-{}", Uuid::now_v7()),
             db,
             Environment::Dev,
             Clock::system(),
         );
+        // So that what a killed worker held is soon taken over.
+        parts.workers.lease = Duration::from_millis(600);
+        parts.workers.probe = probe;
         let config = AlertsConfig {
             alertmanager_url: alertmanager.into(),
             prometheus_url: prometheus.into(),

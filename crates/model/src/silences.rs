@@ -1,0 +1,388 @@
+//! Silences: Alertmanager holds back the alerts that their matchers match, until they end.
+
+use crate::access::{Permission, named};
+use crate::alerts::AlertView;
+use crate::operation::OperationId;
+use crate::region::{RegionId, Scope};
+use crate::verbs::{Operation, Query, Risk, Target};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt::Write as _;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+named! {
+    /// How a label is compared.
+    MatchOp {
+        /// Is the value.
+        Equal = "=",
+        /// Is not the value.
+        NotEqual = "!=",
+        /// The whole label matches the expression.
+        Matches = "=~",
+        /// The whole label does not match the expression.
+        MatchesNot = "!~",
+    }
+}
+
+/// One condition on a label. An alert without the label has it empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Matcher {
+    /// Name of the label.
+    pub label: String,
+    /// How it is compared.
+    pub op: MatchOp,
+    /// With what.
+    pub value: String,
+}
+
+impl Matcher {
+    /// The label is the value.
+    pub fn equal(label: impl Into<String>, value: impl Into<String>) -> Matcher {
+        Matcher {
+            label: label.into(),
+            op: MatchOp::Equal,
+            value: value.into(),
+        }
+    }
+}
+
+/// Matchers as people write them: `alertname="GatewayDown", region=~"eu-.*"`.
+pub fn write_matchers(matchers: &[Matcher]) -> String {
+    let mut out = String::new();
+    for matcher in matchers {
+        if !out.is_empty() {
+            out.push_str(", ");
+        }
+        let value = matcher.value.replace('\\', "\\\\").replace('"', "\\\"");
+        let _ = write!(out, "{}{}\"{value}\"", matcher.label, matcher.op);
+    }
+    out
+}
+
+/// Reads [`write_matchers`]; braces around all and quotes around plain values may be left out.
+///
+/// # Errors
+/// The rest of the text from where it is not understood.
+pub fn read_matchers(text: &str) -> Result<Vec<Matcher>, String> {
+    let text = text.trim();
+    let mut rest = text
+        .strip_prefix('{')
+        .and_then(|t| t.strip_suffix('}'))
+        .unwrap_or(text)
+        .trim();
+    let mut matchers = Vec::new();
+    while !rest.is_empty() {
+        let (matcher, after) = read_one(rest).ok_or_else(|| rest.to_owned())?;
+        matchers.push(matcher);
+        let after = after.trim_start();
+        rest = match after.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if after.is_empty() => after,
+            None => return Err(after.to_owned()),
+        };
+    }
+    Ok(matchers)
+}
+
+fn read_one(text: &str) -> Option<(Matcher, &str)> {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
+    let (label, rest) = text.split_at(end);
+    let rest = rest.trim_start();
+    let op = [
+        MatchOp::Matches,
+        MatchOp::MatchesNot,
+        MatchOp::NotEqual,
+        MatchOp::Equal,
+    ]
+    .into_iter()
+    .find(|op| rest.starts_with(op.as_str()))?;
+    let rest = rest[op.as_str().len()..].trim_start();
+    let (value, rest) = match rest.strip_prefix('"') {
+        Some(quoted) => read_quoted(quoted)?,
+        None => {
+            let end = rest.find(',').unwrap_or(rest.len());
+            (rest[..end].trim_end().to_owned(), &rest[end..])
+        }
+    };
+    let label = label.to_owned();
+    (!label.is_empty() && !label.starts_with(|c: char| c.is_ascii_digit()))
+        .then_some((Matcher { label, op, value }, rest))
+}
+
+fn read_quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(chars.next()?.1),
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+/// The one region that the matchers are limited to.
+pub fn region_of(matchers: &[Matcher]) -> Option<RegionId> {
+    matchers
+        .iter()
+        .find(|m| m.label == "region" && m.op == MatchOp::Equal && !m.value.is_empty())
+        .map(|m| RegionId::new(&m.value))
+}
+
+/// Minutes as a number, or as the text that a form sends; an empty text is none.
+pub(crate) fn minutes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Minutes {
+        Number(u32),
+        Text(String),
+    }
+    match Option::<Minutes>::deserialize(from)? {
+        None => Ok(None),
+        Some(Minutes::Number(n)) => Ok(Some(n)),
+        Some(Minutes::Text(text)) if text.trim().is_empty() => Ok(None),
+        Some(Minutes::Text(text)) => text.trim().parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+named! {
+    /// Where a silence is in its life.
+    SilenceState {
+        /// It holds what it matches.
+        Active = "active",
+        /// It has not begun.
+        Pending = "pending",
+        /// It has ended; Alertmanager forgets it after some days.
+        Expired = "expired",
+    }
+}
+
+/// A silence as Alertmanager has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceView {
+    /// Alertmanager's id.
+    pub silence: String,
+    /// State.
+    pub state: SilenceState,
+    /// What it matches: alerts to which all of these apply.
+    pub matchers: Vec<Matcher>,
+    /// Who made it.
+    pub owner: String,
+    /// Why.
+    pub comment: String,
+    /// From when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub starts_at: OffsetDateTime,
+    /// Until when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ends_at: OffsetDateTime,
+    /// The operation that made it; `None` when it was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// How many firing alerts in the reader's scope it holds.
+    pub holds: u32,
+}
+
+/// `silences.list`: those that bear on the reader's regions, active first, then the next to end; ended ones last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListSilences {
+    /// Only this state; without it, all that have not ended.
+    pub state: Option<SilenceState>,
+}
+
+impl Query for ListSilences {
+    const KIND: &'static str = "silences.list";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = Vec<SilenceView>;
+}
+
+/// `silences.preview`: which firing alerts these matchers match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewSilence {
+    /// The matchers.
+    pub matchers: Vec<Matcher>,
+}
+
+/// What a silence would hold now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SilencePreview {
+    /// How many firing alerts.
+    pub count: u32,
+    /// The first of them, in the order of the feed.
+    pub rows: Vec<AlertView>,
+}
+
+impl Query for PreviewSilence {
+    const KIND: &'static str = "silences.preview";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = SilencePreview;
+}
+
+/// `silence.create`: holds back what the matchers match. Who may not do so everywhere limits it to a region by
+/// `region="…"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSilence {
+    /// What it matches.
+    pub matchers: Vec<Matcher>,
+    /// How many minutes from now on; at most 30 days.
+    #[serde(default, deserialize_with = "minutes")]
+    pub minutes: Option<u32>,
+    /// Or until when.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ends_at: Option<OffsetDateTime>,
+    /// Why: shown wherever an alert is held by it.
+    #[serde(default)]
+    pub comment: String,
+}
+
+/// What is known once a silence stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceOutcome {
+    /// Alertmanager's id.
+    pub silence: String,
+}
+
+impl Operation for CreateSilence {
+    const KIND: &'static str = "silence.create";
+    const PERMISSION: Permission = Permission::AlertsSilence;
+    const RISK: Risk = Risk::Moderate;
+    type Outcome = SilenceOutcome;
+
+    fn target(&self) -> Target {
+        Target {
+            noun: "silence".into(),
+            id: write_matchers(&self.matchers),
+            scope: Scope {
+                environment: None,
+                region: region_of(&self.matchers),
+            },
+        }
+    }
+}
+
+/// `silence.expire`: ends silences now. What they held is told again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpireSilences {
+    /// Alertmanager's ids, at most 100.
+    pub silences: Vec<String>,
+}
+
+impl Operation for ExpireSilences {
+    const KIND: &'static str = "silence.expire";
+    const PERMISSION: Permission = Permission::AlertsSilence;
+    const RISK: Risk = Risk::Moderate;
+    type Outcome = ();
+
+    fn target(&self) -> Target {
+        Target {
+            noun: "silence".into(),
+            id: self.silences.join(","),
+            scope: Scope::ANY,
+        }
+    }
+}
+
+/// Why Alertmanager tells nobody of an alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBy {
+    /// A silence.
+    Silence(SilenceView),
+    /// Another alert that fires and says it all.
+    Alert {
+        /// Its fingerprint.
+        fingerprint: String,
+        /// Its episode, when the reader may see it and it still fires.
+        alert: Option<Uuid>,
+        /// Its name, likewise.
+        name: Option<String>,
+    },
+    /// A silence that Alertmanager no longer lists.
+    Gone {
+        /// Its id.
+        silence: String,
+    },
+}
+
+/// `alerts.held_by`: by which silences and alerts an alert is held back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertHeldBy {
+    /// Which episode.
+    pub alert: Uuid,
+}
+
+impl Query for AlertHeldBy {
+    const KIND: &'static str = "alerts.held_by";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = Vec<HeldBy>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matchers_are_read_as_they_are_written() {
+        let all = vec![
+            Matcher::equal("alertname", "Gateway \"Down\" \\ now, or later"),
+            Matcher {
+                label: "region".into(),
+                op: MatchOp::MatchesNot,
+                value: "eu-.*|us-.*".into(),
+            },
+        ];
+        assert_eq!(read_matchers(&write_matchers(&all)), Ok(all));
+    }
+
+    #[test]
+    fn plain_values_need_no_quotes_and_what_is_not_understood_is_named() {
+        assert_eq!(
+            read_matchers("{ alertname = A b , x!=\"\" }"),
+            Ok(vec![
+                Matcher::equal("alertname", "A b"),
+                Matcher {
+                    label: "x".into(),
+                    op: MatchOp::NotEqual,
+                    value: String::new()
+                }
+            ])
+        );
+        assert_eq!(read_matchers("a=1, b>2"), Err("b>2".into()));
+        assert_eq!(read_matchers("a=\"1"), Err("a=\"1".into()));
+        assert_eq!(read_matchers("a=\"1\" b=\"2\""), Err("b=\"2\"".into()));
+        assert_eq!(read_matchers("区=1"), Err("区=1".into()));
+        assert_eq!(read_matchers(" "), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_an_equality_limits_a_silence_to_a_region() {
+        let of = |text: &str| region_of(&read_matchers(text).unwrap_or_default());
+        assert_eq!(of("region=eu-west-1"), Some(RegionId::new("eu-west-1")));
+        assert_eq!(of("region=~eu-west-1"), None);
+        assert_eq!(of("region!=eu-west-1, region=\"\""), None);
+    }
+
+    #[test]
+    fn a_form_sends_minutes_as_text() {
+        let read = |minutes: &str| {
+            serde_json::from_str::<CreateSilence>(&format!(r#"{{"matchers":[],"minutes":{minutes}}}"#))
+                .map(|c| c.minutes)
+                .ok()
+        };
+        assert_eq!(read("30"), Some(Some(30)));
+        assert_eq!(read("\"120\""), Some(Some(120)));
+        assert_eq!(read("\"\""), Some(None));
+        assert_eq!(read("\"soon\""), None);
+    }
+}
