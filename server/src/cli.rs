@@ -81,6 +81,13 @@ fn say(line: &str) -> anyhow::Result<()> {
     }
 }
 
+/// `bagua completions`.
+pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, "bagua", &mut script);
+    say(String::from_utf8(script)?.trim_end())
+}
+
 /// Who acts at this machine's command line.
 pub fn owner() -> Actor {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid())

@@ -15,7 +15,7 @@ pub mod settings;
 pub mod telemetry;
 pub mod wiring;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use settings::ConfigArgs;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -85,6 +85,11 @@ enum Role {
     },
     /// Submits an operation: `bagua submit component.restart '{"component":"ap-east-1/gateway"}'`.
     Submit(cli::SubmitOptions),
+    /// Prints a shell's completions: `source <(bagua completions bash)`.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Cancelled by Ctrl-C and by SIGTERM.
@@ -121,6 +126,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Role::Admin { config, verb } => admin::run(&config.load()?, verb).await?,
         Role::Ask { config, kind, input } => return cli::ask(&config.load()?, kind.as_deref(), &input).await,
         Role::Submit(options) => return cli::submit(&options.config.load()?, &options).await,
+        Role::Completions { shell } => cli::completions(shell, &mut Arguments::command())?,
     }
     Ok(ExitCode::SUCCESS)
 }

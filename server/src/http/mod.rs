@@ -1,5 +1,6 @@
 //! The console over HTTP: pages, server functions, forms, the live stream and the hooks for machines.
 
+mod api;
 mod forms;
 mod guard;
 mod hooks;
@@ -161,10 +162,12 @@ pub fn router(state: AppState) -> Router {
         .and(NotForContentType::const_new("text/event-stream"))
         .and(NotForContentType::const_new("application/wasm"));
     let metrics = telemetry::metrics_route(Some(state.metrics_token.expose().to_owned()), || ());
+    let api = api::routes(&state);
     let (hosts, secure) = (state.hosts.clone(), guard::Secure(state.secure));
     let routes = Router::new()
         .merge(machines)
         .merge(files)
+        .nest(api::PREFIX, api)
         .merge(people)
         .with_state(state)
         .merge(metrics);
@@ -176,6 +179,7 @@ pub fn router(state: AppState) -> Router {
                 .compress_when(compressible),
         )
         .layer(from_fn_with_state(hosts, guard::guard))
+        .layer(from_fn(api::problems))
         .layer(from_fn_with_state(secure, guard::headers))
         .layer(from_fn(trace::request))
 }

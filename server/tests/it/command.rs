@@ -498,3 +498,15 @@ async fn one_time_links_go_to_standard_output_and_nowhere_else() -> Outcome {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shell_gets_its_completions() -> Outcome {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell]).await?;
+        assert!(output.status.success(), "{}", said(&output));
+        for word in ["submit", "break-glass"] {
+            assert!(printed(&output).contains(word), "{shell}: {word}");
+        }
+    }
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! The whole console, wired as the binary wires it, on a real PostgreSQL and with real processes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod audit_rows;
 mod command;
 mod coverage;
