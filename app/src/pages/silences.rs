@@ -166,6 +166,7 @@ pub fn row(ui: Ui, silence: &SilenceView) -> Node {
     let refusal = crate::info().with_value(|i| refused(ui, i, Permission::AlertsSilence, region.as_ref()));
     let expire = ExpireSilences {
         silences: vec![silence.silence.clone()],
+        region: region.clone(),
     };
     html! {
         <li class="row silence">

@@ -155,9 +155,17 @@ async fn a_silence_is_made_once_through_three_kills_holds_and_ends() -> anyhow::
     // Whoever looks after another region neither sees nor ends it.
     let max = person("Max", Role::Operator, Some("us-east-1"));
     assert_eq!(stage.silences(&max, SilenceState::Active).await?, []);
-    let end = json!({ "silences": [silence.silence] });
-    let refused = stage.submit(&max, "silence.expire", end.clone()).await;
-    assert_eq!(refused.err(), Some(FailureKind::Forbidden));
+    let ids = [silence.silence.as_str()];
+    let end = json!({ "silences": ids, "region": "eu-west-1" });
+    let lie = json!({ "silences": ids, "region": "us-east-1" });
+    for (input, expected) in [
+        (end.clone(), FailureKind::Forbidden),
+        (json!({ "silences": ids }), FailureKind::Forbidden),
+        (lie, FailureKind::NotFound),
+    ] {
+        let refused = stage.submit(&max, "silence.expire", input).await;
+        assert_eq!(refused.err(), Some(expected));
+    }
     let operation = stage
         .submit(&wei, "silence.expire", end.clone())
         .await

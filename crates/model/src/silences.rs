@@ -275,6 +275,10 @@ impl Operation for CreateSilence {
 pub struct ExpireSilences {
     /// Alertmanager's ids, at most 100.
     pub silences: Vec<String>,
+    /// The region that all of them are limited to, so that the permission can be checked for it; the handler refuses
+    /// a wrong one. Without it the permission is needed everywhere.
+    #[serde(default)]
+    pub region: Option<RegionId>,
 }
 
 impl Operation for ExpireSilences {
@@ -287,7 +291,10 @@ impl Operation for ExpireSilences {
         Target {
             noun: "silence".into(),
             id: self.silences.join(","),
-            scope: Scope::ANY,
+            scope: Scope {
+                environment: None,
+                region: self.region.clone(),
+            },
         }
     }
 }

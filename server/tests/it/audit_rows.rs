@@ -113,6 +113,8 @@ async fn every_operation_leaves_a_record_of_its_submission_and_of_its_end() -> O
         .kinds()
         .into_iter()
         .filter(|info| info.verb != Verb::Query)
+        // Alertmanager is away here; silences go through a real one in the tests of crates/alerts.
+        .filter(|info| !info.kind.starts_with("silence."))
     {
         let input = table[info.kind].clone();
         let submitted = console

@@ -182,7 +182,10 @@ pub async fn inputs(
             }),
         ),
         // Nobody has made it.
-        ("silence.expire", json!({ "silences": [seed.alert] })),
+        (
+            "silence.expire",
+            json!({ "silences": [seed.alert], "region": region }),
+        ),
         ("alerts.history", json!({ "alert": seed.alert })),
         ("alerts.list", serde_json::to_value(all)?),
         ("audit.list", json!({})),

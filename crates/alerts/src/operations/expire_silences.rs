@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use bagua_core::{Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::operation::Plan;
-use bagua_model::region::Scope;
 use bagua_model::silences::{ExpireSilences, SilenceState, region_of, write_matchers};
 use bagua_model::text::{Text, keys};
 use bagua_model::verbs::{Operation, Target};
@@ -22,21 +21,15 @@ const MOST: usize = 100;
 
 #[async_trait]
 impl Handles<ExpireSilences> for Alerts {
-    /// A silence belongs to the region that it is limited to. Silences of several regions belong to all regions.
-    async fn locate(&self, _: &PlanContext, operation: &ExpireSilences) -> Result<Target, Failure> {
-        let silences = self.silences_of(operation).await?;
-        let regions: BTreeSet<_> = silences.iter().map(|s| region_of(&s.matchers())).collect();
-        let region = match regions.len() {
-            1 => regions.into_iter().next().flatten(),
-            _ => None,
-        };
-        Ok(Target {
-            scope: Scope {
-                environment: None,
-                region,
-            },
-            ..operation.target()
-        })
+    /// Whoever may not end silences in the region that they name is refused without a look at the silences; for
+    /// whoever may, a silence that is not limited to that region does not exist.
+    async fn locate(&self, cx: &PlanContext, operation: &ExpireSilences) -> Result<Target, Failure> {
+        let target = operation.target();
+        let granted = cx.actor.granted(ExpireSilences::PERMISSION);
+        if granted.reaches(cx.environment, operation.region.as_ref()) {
+            self.silences_of(operation).await?;
+        }
+        Ok(target)
     }
 
     async fn plan(&self, _: &PlanContext, operation: &ExpireSilences) -> Result<Plan, Failure> {
@@ -123,7 +116,13 @@ impl Alerts {
             .silences()
             .await
             .map_err(|e| alertmanager_failure(&e))?;
-        all.retain(|s| distinct.contains(&s.id));
+        all.retain(|s| {
+            distinct.contains(&s.id)
+                && operation
+                    .region
+                    .as_ref()
+                    .is_none_or(|region| region_of(&s.matchers()).as_ref() == Some(region))
+        });
         if all.len() != count {
             return Err(Failure::not_found(format!("@{}", keys::SILENCE_NOUN)));
         }

@@ -1,4 +1,5 @@
 -- Owner: crates/alerts. An acknowledgement may run out: then nobody has the alert, and it stands on top again.
+-- Why in the row: it must run out also after a restart, and be told of once however many consoles there are.
 
 ALTER TABLE alerts
     ADD COLUMN acknowledged_until timestamptz,
