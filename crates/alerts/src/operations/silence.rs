@@ -163,8 +163,9 @@ fn check_comment(comment: &str) -> Result<(), Failure> {
 /// When it ends, counted from `now`.
 fn end(operation: &CreateSilence, now: OffsetDateTime) -> Result<OffsetDateTime, Failure> {
     let (field, end) = match (operation.minutes, operation.ends_at) {
-        (Some(minutes), None) => ("minutes", now + Duration::minutes(i64::from(minutes))),
-        (None, Some(end)) => ("ends_at", end),
+        // A number of minutes that leads out of the calendar has no end.
+        (Some(minutes), None) => ("minutes", now.checked_add(Duration::minutes(i64::from(minutes)))),
+        (None, Some(end)) => ("ends_at", Some(end)),
         (None, None) | (Some(_), Some(_)) => {
             return Err(Failure::field(
                 "minutes",
@@ -172,14 +173,41 @@ fn end(operation: &CreateSilence, now: OffsetDateTime) -> Result<OffsetDateTime,
             ));
         }
     };
-    if end <= now || end - now > LONGEST {
-        let text = Text::new(keys::SILENCE_FAILURE_END).with("most", LONGEST.whole_days());
-        return Err(Failure::field(field, text));
-    }
-    Ok(end)
+    end.filter(|end| *end > now && *end - now <= LONGEST)
+        .ok_or_else(|| {
+            let text = Text::new(keys::SILENCE_FAILURE_END).with("most", LONGEST.whole_days());
+            Failure::field(field, text)
+        })
 }
 
 fn written(at: OffsetDateTime) -> String {
     at.format(&time::format_description::well_known::Rfc3339)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_silence_ends_within_thirty_days_and_no_number_is_too_large_to_be_refused() {
+        let now = datetime!(2026-11-22 10:00 UTC);
+        let ends = |minutes: Option<u32>, ends_at: Option<OffsetDateTime>| {
+            let operation = CreateSilence {
+                matchers: Vec::new(),
+                minutes,
+                ends_at,
+                comment: String::new(),
+            };
+            end(&operation, now).ok()
+        };
+        assert_eq!(ends(Some(30), None), Some(datetime!(2026-11-22 10:30 UTC)));
+        assert_eq!(ends(Some(30 * 24 * 60), None), Some(now + LONGEST));
+        assert_eq!(ends(Some(30 * 24 * 60 + 1), None), None);
+        assert_eq!(ends(Some(u32::MAX), None), None);
+        assert_eq!(ends(Some(0), None), None);
+        assert_eq!(ends(None, Some(now)), None);
+        assert_eq!(ends(None, None), None);
+    }
 }

@@ -1,3 +1,5 @@
+//! `alerts.pipeline`: when the always-firing alert last came all the way.
+
 use crate::Alerts;
 use async_trait::async_trait;
 use bagua_core::{Answers, AskContext};
