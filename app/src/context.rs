@@ -154,6 +154,8 @@ mod server {
         pub cursor: Option<String>,
         /// The form that came back, taken for this one reply.
         pub flash: Option<Flash>,
+        /// The request's id, as it stands in the log.
+        pub request: Option<String>,
         /// Now.
         pub now: OffsetDateTime,
     }

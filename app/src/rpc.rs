@@ -59,6 +59,13 @@ mod server {
     use leptos::prelude::use_context;
     use std::sync::Arc;
 
+    /// The failure with the request's id, where the cause stands in the log only. Call it before an await: the context
+    /// is gone after one.
+    pub fn naming() -> impl Fn(Failure) -> AppError {
+        let request = use_context::<AppContext>().and_then(|cx| cx.request);
+        move |failure| AppError(failure.in_request(request.as_deref()))
+    }
+
     /// Who is asking, and what answers.
     pub fn door() -> Result<(Arc<Console>, Actor), AppError> {
         let cx = use_context::<AppContext>().ok_or_else(|| AppError(Failure::internal()))?;
@@ -74,6 +81,7 @@ mod server {
     /// Runs `work` and lets the HTTP status of the server function say what kind of failure it was.
     pub async fn with_status<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, AppError> {
         let response = use_context::<leptos_axum::ResponseOptions>();
+        let named = naming();
         let result = work.await;
         if let Err(failure) = &result
             && let Some(response) = response
@@ -81,7 +89,7 @@ mod server {
         {
             response.set_status(status);
         }
-        result.map_err(AppError)
+        result.map_err(named)
     }
 }
 
@@ -116,12 +124,12 @@ pub async fn plan_json(
 pub async fn plan(kind: &str, input: Value) -> Answered<Payload> {
     #[cfg(feature = "ssr")]
     {
-        let (console, actor) = server::door()?;
+        let ((console, actor), named) = (server::door()?, server::naming());
         console
             .plan_json(&actor, kind, input)
             .await
             .map(Payload::typed)
-            .map_err(AppError)
+            .map_err(named)
     }
     #[cfg(not(feature = "ssr"))]
     plan_json(kind.to_owned(), input).await.map(Payload::raw)
@@ -148,12 +156,12 @@ where
 {
     #[cfg(feature = "ssr")]
     {
-        let (console, actor) = server::door()?;
+        let ((console, actor), named) = (server::door()?, server::naming());
         console
             .ask(&actor, query)
             .await
             .map(Payload::typed)
-            .map_err(AppError)
+            .map_err(named)
     }
     #[cfg(not(feature = "ssr"))]
     {

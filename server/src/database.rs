@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use bagua_model::settings::Settings;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -12,19 +12,15 @@ use std::time::Duration;
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 static CONTROL: Migrator = sqlx::migrate!("../migrations/control");
+/// Connections of one console to the control database.
+const CONTROL_CONNECTIONS: u32 = 24;
 static DATA: Migrator = sqlx::migrate!("../migrations/data");
 
 /// A pool that connects when it is first needed, so that a console starts while its database is away.
 pub fn control_pool(settings: &Settings) -> anyhow::Result<PgPool> {
     let options = PgConnectOptions::from_str(settings.control.url.expose())
-        .context("control.url is not a PostgreSQL address")?
-        .application_name("bagua-console")
-        .options([("statement_timeout", "60s"), ("lock_timeout", "10s")]);
-    Ok(PgPoolOptions::new()
-        .max_connections(24)
-        .acquire_timeout(Duration::from_secs(2))
-        .idle_timeout(Duration::from_secs(600))
-        .connect_lazy_with(options))
+        .context("control.url is not a PostgreSQL address")?;
+    Ok(bagua_core::db::pool(options, CONTROL_CONNECTIONS))
 }
 
 /// Brings the control database and every cell to this binary's version, as their owner.

@@ -69,6 +69,11 @@ fn describe() {
         Unit::Seconds,
         "From the request's head to the head of the answer."
     );
+    describe_histogram!(
+        "bagua_query_duration_seconds",
+        Unit::Seconds,
+        "Queries answered inside the console, by kind and result; from 500 ms on the log has them too."
+    );
     describe_gauge!("http_requests_in_flight", "Requests whose answer has not begun.");
     describe_gauge!("http_connections_open", "Client connections that are open.");
     describe_counter!(

@@ -75,6 +75,9 @@ pub fn failed(ui: Ui, error: &AppError) -> Node {
                 {ui.text(&failure.text)}
                 {operation.map(|id| html! { " " <a href=format!("/operations/{id}")>{ui.t(keys::UI_OPERATIONS_OPEN_IT)}</a> })}
             </p>
+            {failure.request.clone().map(|id| html! {
+                <p class="muted">{ui.t(keys::UI_ERROR_REQUEST)} " " <code>{id}</code></p>
+            })}
             {(!failure.fields.is_empty()).then(|| {
                 let fields = failure.fields.iter().map(|(name, text)| {
                     html! { <li><code>{name.clone()}</code>": "{ui.text(text)}</li> }

@@ -163,7 +163,14 @@ impl Console {
         if Q::PERSONAL_DATA {
             self.audit_read(actor, &query, scope.as_ref()).await?;
         }
-        handler.answer(&cx, query).await
+        let begun = Instant::now();
+        let answer = handler.answer(&cx, query).await;
+        measure_query(
+            Q::KIND,
+            begun.elapsed(),
+            answer.as_ref().err().map(|failure| failure.kind),
+        );
+        answer
     }
 
     /// Asks with JSON from outside.
@@ -352,6 +359,28 @@ impl Console {
             .place(self.environment, scope.and_then(|s| s.region.clone()))
             .detail(json!({ "query": input }));
         store::audit::insert(&self.db, &record).await.map_err(db::failure)
+    }
+}
+
+/// A query that takes longer is told in the log.
+const SLOW_QUERY: Duration = Duration::from_millis(500);
+
+/// Counts a query and how long it took; what was slow or our fault is found in the log by its kind.
+fn measure_query(kind: &'static str, took: Duration, failure: Option<FailureKind>) {
+    let result = match failure {
+        None => "answered",
+        Some(FailureKind::Internal) => "fault",
+        Some(FailureKind::Unavailable) => "unavailable",
+        Some(_) => "refused",
+    };
+    metrics::histogram!("bagua_query_duration_seconds", "kind" => kind, "result" => result).record(took);
+    if took >= SLOW_QUERY {
+        tracing::warn!(
+            query.kind = kind,
+            query.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            query.result = result,
+            "slow query"
+        );
     }
 }
 

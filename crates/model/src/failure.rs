@@ -60,6 +60,9 @@ pub struct Failure {
     /// The operation that holds the target, for `Busy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationId>,
+    /// The request's id, under which the log has the cause; set where a fault of ours leaves the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl Failure {
@@ -70,6 +73,7 @@ impl Failure {
             text,
             fields: Vec::new(),
             operation: None,
+            request: None,
         }
     }
 
@@ -96,6 +100,15 @@ impl Failure {
         )
     }
 
+    /// The same with the request's id, when the cause is in the log and not in the reader's hands.
+    #[must_use]
+    pub fn in_request(mut self, id: Option<&str>) -> Failure {
+        if matches!(self.kind, FailureKind::Internal | FailureKind::Unavailable) {
+            self.request = id.map(str::to_owned);
+        }
+        self
+    }
+
     /// Our fault; the cause goes to the log, not to the reader.
     pub fn internal() -> Failure {
         Failure::new(FailureKind::Internal, Text::new(keys::FAILURE_INTERNAL))
@@ -113,3 +126,21 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_reader_cannot_mend_carries_the_requests_id() {
+        assert_eq!(
+            Failure::internal().in_request(Some("0190f5")).request.as_deref(),
+            Some("0190f5")
+        );
+        assert_eq!(Failure::not_found("x").in_request(Some("0190f5")).request, None);
+        // A failure of an older build has no such field.
+        let json = serde_json::to_value(Failure::internal()).unwrap_or_default();
+        assert!(json.get("request").is_none());
+        assert!(serde_json::from_value::<Failure>(json).is_ok());
+    }
+}

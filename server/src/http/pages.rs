@@ -3,6 +3,7 @@
 use super::AppState;
 use super::guard::content_security_policy;
 use super::identity::Identity;
+use super::trace::RequestId;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -40,6 +41,10 @@ pub fn provide(state: &AppState) {
         site: Arc::clone(&state.assets),
         cursor: Some(state.console.live.cursor()),
         flash,
+        request: parts
+            .as_ref()
+            .and_then(|p| p.extensions.get::<RequestId>())
+            .map(|id| id.0.clone()),
         now: state.console.clock.now(),
     });
     if let (Some(response), Some(nonce)) = (

@@ -65,7 +65,7 @@ impl Ground {
         let folder = tempfile::tempdir()?;
         let db = database().await?;
         let socket = folder.path().join("supervisor.sock");
-        let supervisor = supervise(folder.path(), &socket)?;
+        let supervisor = supervise(folder.path(), &socket).await?;
         site(&folder.path().join("site"))?;
         let settings = settings(folder.path(), &db.app_url, &socket)?;
         Ok(Ground {
@@ -286,7 +286,7 @@ pub fn notification(name: &str, region: &str) -> String {
     .to_string()
 }
 
-fn supervise(folder: &Path, socket: &Path) -> anyhow::Result<Arc<Supervisor>> {
+async fn supervise(folder: &Path, socket: &Path) -> anyhow::Result<Arc<Supervisor>> {
     let specs: Vec<ProcessSpec> = COMPONENTS
         .iter()
         .filter_map(|id| id.split_once('/'))
@@ -300,6 +300,11 @@ fn supervise(folder: &Path, socket: &Path) -> anyhow::Result<Arc<Supervisor>> {
     );
     for id in &ids {
         supervisor.launch(id);
+    }
+    // On a slow machine a process that has not begun yet reads as stopped.
+    for id in &ids {
+        let ready = supervisor.until_ready(id, Duration::from_secs(30)).await;
+        anyhow::ensure!(ready, "{id} did not start");
     }
     let listener = tokio::net::UnixListener::bind(socket)?;
     let router = bagua_stack::serve::control_router(Arc::clone(&supervisor));
