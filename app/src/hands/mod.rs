@@ -68,12 +68,12 @@ fn sheet(ui: Ui) -> Node {
     ];
     let rows = lines.iter().map(|(names, what)| {
         let names = names.iter().map(|name| html! { <kbd>{*name}</kbd> " " });
-        html! { <tr><th scope="row">{names.collect::<Node>()}</th><td>{ui.t(what)}</td></tr> }
+        html! { <div><dt>{names.collect::<Node>()}</dt><dd>{ui.t(what)}</dd></div> }
     });
     html! {
         <dialog id=SHEET class="sheet" aria-labelledby="keys-title">
             <h2 id="keys-title">{ui.t(keys::UI_KEYS_TITLE)}</h2>
-            <table class="plain"><tbody>{rows.collect::<Node>()}</tbody></table>
+            <dl>{rows.collect::<Node>()}</dl>
             <form method="dialog"><button class="button">{ui.t(keys::UI_KEYS_DONE)}</button></form>
         </dialog>
     }
