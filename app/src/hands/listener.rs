@@ -163,7 +163,7 @@ fn press(control: &str) -> bool {
         return false;
     };
     control.click();
-    // A form that opened takes the typing; a checkbox leaves the focus on the row.
+    // A form that opened takes the typing.
     if control.tag_name() == "SUMMARY" {
         let field = control
             .parent_element()

@@ -23,8 +23,7 @@ const SHEET: &str = "keys";
 
 /// What a key on a row presses: a control that the row has for the pointer too.
 #[cfg(feature = "hydrate")]
-const ROW_KEYS: [(&str, &str); 4] = [
-    ("x", "input[type=checkbox]"),
+const ROW_KEYS: [(&str, &str); 3] = [
     ("a", "summary.button"),
     ("s", "a[href*='silence']"),
     ("r", "a[href*='kind=component.restart']"),
@@ -50,13 +49,12 @@ pub fn dialogs(ui: Ui) -> Node {
 
 /// The sheet of keys.
 fn sheet(ui: Ui) -> Node {
-    let lines: [(&[&str], &'static str); 11] = [
+    let lines: [(&[&str], &'static str); 10] = [
         (&["/"], keys::UI_KEYS_SEARCH),
         (&["Ctrl K", "⌘ K"], keys::UI_KEYS_PALETTE),
         (&["?"], keys::UI_KEYS_SHEET),
         (&["j", "k"], keys::UI_KEYS_ROWS),
         (&["Enter"], keys::UI_KEYS_OPEN),
-        (&["x"], keys::UI_KEYS_SELECT),
         (&["a"], keys::UI_KEYS_ACKNOWLEDGE),
         (&["s"], keys::UI_KEYS_SILENCE),
         (&["r"], keys::UI_KEYS_RESTART),
