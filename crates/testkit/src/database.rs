@@ -1,4 +1,4 @@
-//! A database for each test, copied from a template with this tree's control migrations.
+//! A database for each test, copied from a template with this tree's migrations of one kind.
 
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
@@ -23,15 +23,45 @@ pub struct TestDatabase {
     server: PgConnectOptions,
 }
 
+/// Which of the platform's databases: each has migrations of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// People, operations, audit, alerts.
+    Control,
+    /// A region's data.
+    Data,
+    /// Data keys.
+    Keys,
+}
+
+impl Kind {
+    /// The folder below `migrations/`.
+    fn folder(self) -> &'static str {
+        match self {
+            Kind::Control => "control",
+            Kind::Data => "data",
+            Kind::Keys => "keys",
+        }
+    }
+}
+
+/// Makes a control database; see [`database_of`].
+///
+/// # Errors
+/// As [`database_of`].
+pub async fn database() -> anyhow::Result<TestDatabase> {
+    database_of(Kind::Control).await
+}
+
 /// Makes a database. The server is that of `BAGUA_TEST_DATABASE_URL` (a superuser of a cluster in which nothing
 /// matters), else the one of `./dev db`.
 ///
 /// # Errors
 /// When there is no such server, or a migration fails.
-pub async fn database() -> anyhow::Result<TestDatabase> {
+pub async fn database_of(kind: Kind) -> anyhow::Result<TestDatabase> {
     let url = server_url().await?;
     let server = PgConnectOptions::from_str(url)?.database("postgres");
-    let template = template(&server).await?;
+    let template = template(&server, kind).await?;
     let name = format!("bagua_test_{}", Uuid::new_v4().simple());
     let mut admin = PgConnection::connect_with(&server).await?;
     // Copying the template waits for nobody but excludes whoever connects to it; nobody does.
@@ -115,11 +145,11 @@ fn workspace() -> PathBuf {
 }
 
 /// The template of these migrations; the first test that needs it makes it.
-async fn template(server: &PgConnectOptions) -> anyhow::Result<&'static str> {
-    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-    let name = TEMPLATE
+async fn template(server: &PgConnectOptions, kind: Kind) -> anyhow::Result<&'static str> {
+    static TEMPLATES: [OnceCell<String>; 3] = [const { OnceCell::const_new() }; 3];
+    let name = TEMPLATES[kind as usize]
         .get_or_try_init(|| async {
-            let migrations = migrations()?;
+            let migrations = migrations(kind)?;
             let mut hash = Sha256::new();
             for (name, sql) in &migrations {
                 hash.update(name);
@@ -184,9 +214,9 @@ async fn make_template(
     Ok(())
 }
 
-/// The control migrations of this tree, in order.
-fn migrations() -> anyhow::Result<Vec<(String, String)>> {
-    let folder = workspace().join("migrations/control");
+/// The migrations of this tree, in order.
+fn migrations(kind: Kind) -> anyhow::Result<Vec<(String, String)>> {
+    let folder = workspace().join("migrations").join(kind.folder());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
         let path = entry?.path();

@@ -5,7 +5,7 @@ pub mod harness;
 pub mod people;
 pub mod probe;
 
-pub use database::{TestDatabase, database};
+pub use database::{Kind, TestDatabase, database, database_of};
 
 use bagua_core::{Clock, Console, ConsoleParts};
 use bagua_model::operation::{GetOperation, OperationId, OperationState, OperationView};

@@ -6,7 +6,16 @@ use crate::tidy::Tree;
 
 const PREFIX: &str = "bagua-";
 /// What is no room among the crates in `crates/`.
-const SUPPORT: [&str; 6] = ["markup", "model", "core", "stack", "testkit", "telegram-sim"];
+const SUPPORT: [&str; 8] = [
+    "keys",
+    "markup",
+    "model",
+    "core",
+    "stack",
+    "telegram",
+    "telegram-sim",
+    "testkit",
+];
 /// Web frameworks: the rooms answer questions and do work; how that reaches a browser is not theirs.
 const WEB: [&str; 2] = ["leptos", "axum"];
 /// What would make the browser's module large or not compile for it.
@@ -57,7 +66,8 @@ fn inside(name: &str, on: &str, for_tests: bool) -> Option<String> {
         "app" => &["markup", "model", "core"],
         "stack" | "core" | "telegram-sim" => &["model"],
         "testkit" => &["core", "model"],
-        "markup" | "model" | "xtask" => &[],
+        "keys" | "markup" | "model" | "telegram" | "xtask" => &[],
+        "bots" => &["core", "model", "keys", "telegram"],
         _ => &["core", "model"],
     };
     if allowed.contains(&on) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::tidy::{Source, Tree};
 
-/// Looks at `migrations/control` and `migrations/data`.
+/// Looks at `migrations/control`, `migrations/data` and `migrations/keys`.
 pub fn check(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut folders: BTreeMap<&str, Vec<(&Source, &str)>> = BTreeMap::new();
@@ -16,11 +16,11 @@ pub fn check(tree: &Tree) -> Vec<String> {
             continue;
         }
         match rest.split_once('/') {
-            Some((folder @ ("control" | "data"), name)) if !name.contains('/') => {
+            Some((folder @ ("control" | "data" | "keys"), name)) if !name.contains('/') => {
                 folders.entry(folder).or_default().push((file, name));
             }
             _ => complaints.push(format!(
-                "{} must lie in migrations/control or migrations/data.",
+                "{} must lie in migrations/control, migrations/data or migrations/keys.",
                 file.path
             )),
         }

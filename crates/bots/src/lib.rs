@@ -1,0 +1,12 @@
+//! Durable ingest of Telegram bots' updates. See the README.
+
+pub mod ingest;
+pub mod lease;
+
+/// A bot's number at Telegram: the part of its token before the colon. It stays when the token is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BotId(pub i64);
+
+/// The number with which an owner acquired its lease. Every write carries it; a lower one changes nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fence(pub i64);

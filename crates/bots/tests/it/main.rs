@@ -1,0 +1,6 @@
+//! Ingest and leases on real databases.
+
+mod ground;
+mod ingest;
+mod lease;
+mod unsteady;

@@ -1,0 +1,310 @@
+//! The key store's database: one current key for each person, chat and bot.
+
+use crate::MEMORY;
+use crate::envelope::{DataKey, KeyId, SealError, Sealed};
+use crate::master::MasterKey;
+use moka::sync::Cache;
+use rand::rngs::StdRng;
+use rand::{CryptoRng, RngCore, SeedableRng as _};
+use sqlx::PgPool;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// What kind of thing a key belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SubjectKind {
+    /// A Telegram account: what it wrote.
+    Person,
+    /// A group or channel: what cannot be said to be of one person.
+    Chat,
+    /// A bot: its token.
+    Bot,
+}
+
+impl SubjectKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            SubjectKind::Person => "person",
+            SubjectKind::Chat => "chat",
+            SubjectKind::Bot => "bot",
+        }
+    }
+}
+
+/// Whose key it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// Person, chat or bot.
+    pub kind: SubjectKind,
+    /// Telegram's number of it.
+    pub id: i64,
+}
+
+impl Subject {
+    /// What the wrapping of its keys is bound to, so that nobody can give one subject the key of another.
+    fn context(self) -> Vec<u8> {
+        format!("data key of {} {}", self.kind.as_str(), self.id).into_bytes()
+    }
+}
+
+/// Why a key was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The key store's database is away or refused.
+    #[error("the key store does not answer")]
+    Store(#[from] sqlx::Error),
+    /// The content is gone for good: its key was destroyed.
+    #[error("the key was destroyed; what it sealed cannot be read any more")]
+    Destroyed,
+    /// No such key: the content belongs to another key store, or the store was restored from too old a backup.
+    #[error("the key store has no key {}; see whether it was restored from an old backup", .0.0)]
+    Unknown(KeyId),
+    /// Wrapped with a master key that this process was not given.
+    #[error("the key is wrapped with the master key {0}, which this process was not given")]
+    OtherMaster(String),
+    /// Sealing or opening failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// Hands out data keys, and remembers them for at most [`MEMORY`].
+pub struct KeyStore {
+    pool: PgPool,
+    master: MasterKey,
+    random: Mutex<StdRng>,
+    current: Cache<Subject, DataKey>,
+    by_id: Cache<KeyId, DataKey>,
+}
+
+struct Row {
+    id: i64,
+    subject_kind: String,
+    subject_id: i64,
+    master: String,
+    wrapped: Option<Vec<u8>>,
+}
+
+impl KeyStore {
+    /// A store on `pool`. `random` seeds the generator of keys and nonces; `remembered` is how many keys of each kind of
+    /// look-up stay in memory (about 1 KiB each).
+    pub fn new(
+        pool: PgPool,
+        master: MasterKey,
+        random: &mut impl CryptoRng,
+        remembered: u64,
+    ) -> Arc<KeyStore> {
+        Arc::new(KeyStore {
+            pool,
+            master,
+            random: Mutex::new(StdRng::from_rng(random)),
+            current: Cache::builder()
+                .max_capacity(remembered)
+                .time_to_live(MEMORY)
+                .build(),
+            by_id: Cache::builder()
+                .max_capacity(remembered)
+                .time_to_live(MEMORY)
+                .build(),
+        })
+    }
+
+    /// A generator of its own for a caller that seals much, so that it does not wait for others.
+    pub fn random(&self) -> StdRng {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        StdRng::from_rng(&mut *random)
+    }
+
+    /// The keys that seal what is new about `subjects`, made where there is none yet. At most two statements, whatever
+    /// the number; none when all are remembered.
+    ///
+    /// # Errors
+    /// [`KeyError`] of the first key that cannot be had.
+    pub async fn current(&self, subjects: &HashSet<Subject>) -> Result<HashMap<Subject, DataKey>, KeyError> {
+        let mut found = HashMap::with_capacity(subjects.len());
+        let mut missing = Vec::new();
+        for subject in subjects {
+            match self.current.get(subject) {
+                Some(key) => drop(found.insert(*subject, key)),
+                None => missing.push(*subject),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        // Sorted, so that two processes that make keys for the same people do not wait for each other in a circle.
+        missing.sort_unstable();
+        self.take_current(&missing, &mut found).await?;
+        missing.retain(|subject| !found.contains_key(subject));
+        if !missing.is_empty() {
+            self.make(&missing).await?;
+            // Also those that another process made at the same moment.
+            self.take_current(&missing, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn take_current(
+        &self,
+        subjects: &[Subject],
+        found: &mut HashMap<Subject, DataKey>,
+    ) -> Result<(), KeyError> {
+        let (kinds, ids) = columns(subjects);
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT id, subject_kind, subject_id, master, wrapped FROM data_keys
+             JOIN unnest($1::text[], $2::bigint[]) AS wanted (kind, subject) ON subject_kind = kind AND subject_id = subject
+             WHERE retired_at IS NULL",
+            &kinds,
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for row in rows {
+            let Some(subject) = subjects
+                .iter()
+                .find(|s| s.kind.as_str() == row.subject_kind && s.id == row.subject_id)
+            else {
+                continue;
+            };
+            let key = self.unwrap(*subject, row)?;
+            self.current.insert(*subject, key.clone());
+            self.by_id.insert(key.id(), key.clone());
+            found.insert(*subject, key);
+        }
+        Ok(())
+    }
+
+    /// Makes keys for those that have none. A key that somebody else made meanwhile stays.
+    async fn make(&self, subjects: &[Subject]) -> Result<(), KeyError> {
+        let (kinds, ids) = columns(subjects);
+        let mut wrapped = Vec::with_capacity(subjects.len());
+        let mut random = self.random();
+        for subject in subjects {
+            wrapped.push(self.master.generate(&mut random, &subject.context())?.1);
+        }
+        sqlx::query!(
+            "INSERT INTO data_keys (subject_kind, subject_id, master, wrapped)
+             SELECT kind, subject, $4, wrapped FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS new (kind, subject, wrapped)
+             ON CONFLICT (subject_kind, subject_id) WHERE retired_at IS NULL DO NOTHING",
+            &kinds,
+            &ids,
+            &wrapped,
+            self.master.fingerprint()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    fn unwrap(&self, subject: Subject, row: Row) -> Result<DataKey, KeyError> {
+        let wrapped = row.wrapped.ok_or(KeyError::Destroyed)?;
+        if row.master != self.master.fingerprint() {
+            return Err(KeyError::OtherMaster(row.master));
+        }
+        let bytes = self.master.unwrap(&subject.context(), &wrapped)?;
+        Ok(DataKey::new(KeyId(row.id), &bytes))
+    }
+
+    /// The key of that number, retired or not.
+    ///
+    /// # Errors
+    /// [`KeyError::Destroyed`] when it is gone for good, and others.
+    pub async fn by_id(&self, id: KeyId) -> Result<DataKey, KeyError> {
+        if let Some(key) = self.by_id.get(&id) {
+            return Ok(key);
+        }
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT id, subject_kind, subject_id, master, wrapped FROM data_keys WHERE id = $1",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(KeyError::Unknown(id))?;
+        let kind = match row.subject_kind.as_str() {
+            "person" => SubjectKind::Person,
+            "chat" => SubjectKind::Chat,
+            _ => SubjectKind::Bot,
+        };
+        let key = self.unwrap(
+            Subject {
+                kind,
+                id: row.subject_id,
+            },
+            row,
+        )?;
+        self.by_id.insert(id, key.clone());
+        Ok(key)
+    }
+
+    /// Opens sealed content with whichever key sealed it.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub async fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let sealed = Sealed::parse(sealed)?;
+        Ok(self.by_id(sealed.key()).await?.open(context, sealed)?)
+    }
+
+    /// From now on another key seals what is new about `subject`; other processes follow within [`MEMORY`]. What was
+    /// sealed before can still be read. Returns how many keys were retired: 0 or 1.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn retire(&self, subject: Subject) -> Result<u64, KeyError> {
+        let done = sqlx::query!(
+            "UPDATE data_keys SET retired_at = clock_timestamp()
+             WHERE subject_kind = $1 AND subject_id = $2 AND retired_at IS NULL",
+            subject.kind.as_str(),
+            subject.id
+        )
+        .execute(&self.pool)
+        .await?;
+        self.current.invalidate(&subject);
+        Ok(done.rows_affected())
+    }
+
+    /// Destroys the keys of `subject` that were retired at least [`MEMORY`] ago: what they sealed is gone for good, in every
+    /// copy and backup of the data. Returns how many were destroyed.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn destroy_retired(&self, subject: Subject) -> Result<u64, KeyError> {
+        let destroyed = sqlx::query_scalar!(
+            "UPDATE data_keys SET wrapped = NULL, destroyed_at = clock_timestamp()
+             WHERE subject_kind = $1 AND subject_id = $2 AND destroyed_at IS NULL
+               AND retired_at <= clock_timestamp() - make_interval(secs => $3)
+             RETURNING id",
+            subject.kind.as_str(),
+            subject.id,
+            MEMORY.as_secs_f64()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        for id in &destroyed {
+            self.by_id.invalidate(&KeyId(*id));
+        }
+        Ok(destroyed.len() as u64)
+    }
+}
+
+impl KeyStore {
+    /// How many keys are remembered for sealing, for the figures of the cache.
+    pub fn remembered(&self) -> u64 {
+        self.current.entry_count()
+    }
+}
+
+fn columns(subjects: &[Subject]) -> (Vec<String>, Vec<i64>) {
+    subjects
+        .iter()
+        .map(|s| (s.kind.as_str().to_owned(), s.id))
+        .unzip()
+}
+
+// A generator that seals must not be predictable.
+const _: fn() = || {
+    fn cryptographic<R: RngCore + CryptoRng>() {}
+    cryptographic::<StdRng>();
+};
