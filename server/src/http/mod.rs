@@ -62,6 +62,7 @@ pub struct AppState {
     /// Whether cookies travel over HTTPS only.
     pub secure: bool,
     metrics_token: Secret,
+    limits: Arc<api::Limits>,
     hosts: guard::Hosts,
     stop: CancellationToken,
 }
@@ -94,6 +95,7 @@ impl AppState {
                 .with_context(|| format!("{} cannot be read", folder.display()))?,
             secure: settings.listen.public_url.starts_with("https://"),
             metrics_token: settings.metrics.token.clone(),
+            limits: Arc::new(api::Limits::new(settings.api)),
             hosts: guard::Hosts::new(&settings.listen.public_url, settings.listen.address.port()),
             stop,
         })
