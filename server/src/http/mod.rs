@@ -8,6 +8,7 @@ mod identity;
 mod live;
 mod pages;
 mod site;
+mod tokens;
 mod trace;
 
 use crate::telemetry;
@@ -137,6 +138,7 @@ pub fn router(state: AppState) -> Router {
         .route("/reset", get(pages::page).post(forms::accept_invitation))
         .route("/preferences", post(forms::preferences))
         .route("/submit/{kind}", post(forms::submit))
+        .route("/access/tokens", get(pages::page).post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))
         .layer(in_time);
     let pages = Router::new()

@@ -14,3 +14,4 @@ mod live_stream;
 mod pages;
 mod reference;
 mod support;
+mod tokens;

@@ -11,7 +11,7 @@ use bagua_access::Visitor;
 use bagua_model::failure::FailureKind;
 use bagua_model::settings::Secret;
 use bagua_model::text::Locale;
-use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::net::{IpAddr, SocketAddr};
 
 /// The token of a request that carries one.
@@ -35,22 +35,28 @@ pub fn address(extensions: &Extensions) -> Option<IpAddr> {
         .map(|ConnectInfo(address)| address.ip())
 }
 
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
 /// Finds out who calls. A token goes before the cookie: the call is the token's, whoever's browser it came from.
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let Some(token) = bearer(request.headers()) else {
+    let Some(token) = bearer(request.headers()).map(Secret::new) else {
         return challenge(identity::identify(State(state), request, next).await, false);
     };
-    let text = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
-    let locale = Locale::from_accept_language(text(header::ACCEPT_LANGUAGE).unwrap_or_default());
     let address = address(request.extensions());
+    let locale = Locale::from_accept_language(text(request.headers(), header::ACCEPT_LANGUAGE));
     let carried = Carried {
-        token: Secret::new(token),
+        token,
         visitor: Visitor {
             address: address.map(|address| address.to_string()).unwrap_or_default(),
-            user_agent: text(header::USER_AGENT).unwrap_or_default().to_owned(),
+            user_agent: text(request.headers(), header::USER_AGENT).to_owned(),
         },
     };
-    match state.access.bearer(token, &carried.visitor).await {
+    match state.access.bearer(carried.token.expose(), &carried.visitor).await {
         Ok(who) => {
             request.extensions_mut().insert(Identity {
                 who: Some(who),
