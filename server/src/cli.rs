@@ -113,6 +113,7 @@ fn parse(input: &str) -> Result<Value, ExitCode> {
 
 /// `bagua ask`.
 pub async fn ask(door: &DoorArgs, kind: Option<&str>, input: &str) -> anyhow::Result<ExitCode> {
+    let door = door.open().await?;
     let Some(kind) = kind else {
         for kind in kinds::KINDS.iter() {
             let verb = if kind.asked { "ask" } else { "submit" };
@@ -120,7 +121,6 @@ pub async fn ask(door: &DoorArgs, kind: Option<&str>, input: &str) -> anyhow::Re
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let door = door.open().await?;
     let input = match parse(input) {
         Ok(input) => input,
         Err(code) => return Ok(code),

@@ -55,7 +55,10 @@ fn is_short(value: &Value) -> bool {
 
 fn table(head: Vec<String>, body: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head).add_rows(body);
+    table.load_style(presets::NOTHING).add_rows(body);
+    if !head.is_empty() {
+        table.set_header(head);
+    }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 type Outcome = anyhow::Result<()>;
 
-fn wish(access: TokenAccess) -> CreateToken {
+pub fn wish(access: TokenAccess) -> CreateToken {
     CreateToken {
         name: "nightly".into(),
         role: None,
@@ -30,7 +30,7 @@ fn wish(access: TokenAccess) -> CreateToken {
 }
 
 /// Makes a token of somebody's, as the screen does; its text and its id.
-async fn made(house: &House, who: &Somebody, mut wish: CreateToken) -> anyhow::Result<(String, String)> {
+pub async fn made(house: &House, who: &Somebody, mut wish: CreateToken) -> anyhow::Result<(String, String)> {
     let new = new_token()?;
     wish.token_hash = new.hash_hex();
     let id = wish.id().to_owned();
