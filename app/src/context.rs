@@ -41,7 +41,8 @@ impl Theme {
     }
 }
 
-/// A form that was posted without success, for the one reply that shows it again. Never holds a password.
+/// A form that was posted without success, for the one reply that shows it again. Never holds a password. The reply to a
+/// form that made an API token shows the secret with it; that one is never kept in a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flash {
     /// Which form: the path it was posted to, without the first slash (`sign-in`, `submit/component.restart`).

@@ -76,6 +76,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/schedules") view=Second(Page::Schedules)/>
                     <Route path=path!("/audit") view=Second(Page::Audit)/>
                     <Route path=path!("/access") view=Second(Page::Access)/>
+                    <Route path=path!("/access/tokens") view=Second(Page::Tokens)/>
                     <Route path=path!("/search") view=Second(Page::Search)/>
                     <Route path=path!("/sign-in") view=|| pages::sign_in::page().view()/>
                     <Route path=path!("/welcome") view=|| pages::welcome::page("welcome").view()/>

@@ -48,6 +48,8 @@ pub enum Page {
     Audit,
     /// `/access`.
     Access,
+    /// `/access/tokens`.
+    Tokens,
     /// `/search`.
     Search,
 }
@@ -71,6 +73,7 @@ fn draw(page: Page) -> Node {
         Page::Schedules => pages::schedules::page(),
         Page::Audit => pages::audit::page(),
         Page::Access => pages::access::page(),
+        Page::Tokens => pages::tokens::page(),
         Page::Search => pages::search::page(),
     }
 }

@@ -33,6 +33,8 @@ function pages(alert: string, operation: string): [string, string][] {
     ["schedules", "/schedules"],
     ["audit", "/audit"],
     ["access", "/access"],
+    ["tokens", "/access/tokens"],
+    ["tokens-preview", "/access/tokens?name=nightly&access=everything&days=30"],
     ["search", "/search?q=frankfurt"],
     ["not-found", "/no/such/page"],
   ];

@@ -1,25 +1,28 @@
-//! `bagua ask` and `bagua submit`: the two verbs at the machine's own command line.
-//!
-//! Whoever can read the configuration file holds the database's password already, so the command line acts as the
-//! machine's owner (`cli:<user>`), and the audit log says so.
+//! The command line: `bagua ask` and `bagua submit`, and every kind by noun and verb, on this machine's console or on
+//! one at an address.
 
-use crate::settings::ConfigArgs;
-use crate::wiring;
-use bagua_core::{Actor, Verb};
+pub mod door;
+mod follow;
+mod kinds;
+pub mod nouns;
+mod remote;
+mod table;
+mod words;
+
+use bagua_core::Actor;
 use bagua_model::failure::{Failure, FailureKind};
-use bagua_model::operation::{OperationState, OperationView, Submission};
-use bagua_model::settings::Settings;
-use bagua_model::text::Locale;
-use serde_json::{Value, json};
+use bagua_model::operation::{PlanView, Submission};
+use bagua_model::text::{Locale, keys};
+use door::{Door, DoorArgs};
+use serde_json::Value;
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Options of `bagua submit`.
 #[derive(clap::Args)]
 pub struct SubmitOptions {
     #[command(flatten)]
-    pub config: ConfigArgs,
+    pub door: DoorArgs,
     /// The operation's kind.
     kind: String,
     /// Its input as JSON.
@@ -43,7 +46,7 @@ pub struct SubmitOptions {
 }
 
 /// Exit codes that scripts can use: 1 fault, 2 wrong call or input, 3 refused, 4 busy or drifted, 5 the operation failed,
-/// 6 it waits for a person.
+/// 6 it waits for a person, 7 the console at the address cannot be reached.
 fn exit_code(kind: FailureKind) -> ExitCode {
     ExitCode::from(match kind {
         FailureKind::Internal | FailureKind::Unavailable | FailureKind::RateLimited => 1,
@@ -69,6 +72,9 @@ fn say_failure(failure: &Failure) -> ExitCode {
     }
     if let Some(operation) = failure.operation {
         eprintln!("  operation: {operation}");
+    }
+    if failure.text.key == keys::CLI_UNREACHABLE {
+        return ExitCode::from(7);
     }
     exit_code(failure.kind)
 }
@@ -105,25 +111,13 @@ fn parse(input: &str) -> Result<Value, ExitCode> {
     })
 }
 
-const fn word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Query => "ask",
-        Verb::Operation | Verb::Immediate => "submit",
-    }
-}
-
 /// `bagua ask`.
-pub async fn ask(settings: &Settings, kind: Option<&str>, input: &str) -> anyhow::Result<ExitCode> {
-    let parts = wiring::build(settings)?;
-    let console = &parts.console;
+pub async fn ask(door: &DoorArgs, kind: Option<&str>, input: &str) -> anyhow::Result<ExitCode> {
+    let door = door.open().await?;
     let Some(kind) = kind else {
-        for verb in console.registry().kinds() {
-            say(&format!(
-                "{:<10} {:<28} {}",
-                word(verb.verb),
-                verb.kind,
-                verb.permission
-            ))?;
+        for kind in kinds::KINDS.iter() {
+            let verb = if kind.asked { "ask" } else { "submit" };
+            say(&format!("{verb:<10} {:<28} {}", kind.name, kind.permission))?;
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -132,8 +126,8 @@ pub async fn ask(settings: &Settings, kind: Option<&str>, input: &str) -> anyhow
         Err(code) => return Ok(code),
     };
     // The answers that the console gives from memory need one look at the world first.
-    wiring::look(&parts).await;
-    match console.ask_json(&owner(), kind, input).await {
+    door.look().await;
+    match door.ask(kind, input).await {
         Ok(answer) => {
             say(&serde_json::to_string_pretty(&answer)?)?;
             Ok(ExitCode::SUCCESS)
@@ -142,32 +136,33 @@ pub async fn ask(settings: &Settings, kind: Option<&str>, input: &str) -> anyhow
     }
 }
 
+/// A plan, line by line.
+fn say_plan(view: &PlanView) -> anyhow::Result<ExitCode> {
+    say(&view.plan.summary.render(locale()))?;
+    for change in &view.plan.changes {
+        say(&format!("  ~ {}", change.render(locale())))?;
+    }
+    for estimate in &view.plan.estimates {
+        say(&format!("  ≈ {}", estimate.render(locale())))?;
+    }
+    for warning in &view.plan.warnings {
+        say(&format!("  ! {}", warning.render(locale())))?;
+    }
+    say(&format!("hash {}", view.hash))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// `bagua submit`.
-pub async fn submit(settings: &Settings, options: &SubmitOptions) -> anyhow::Result<ExitCode> {
-    let parts = wiring::build(settings)?;
-    let console = &parts.console;
-    let actor = owner();
+pub async fn submit(options: &SubmitOptions) -> anyhow::Result<ExitCode> {
+    let door: Door = options.door.open().await?;
     let input = match parse(&options.input) {
         Ok(input) => input,
         Err(code) => return Ok(code),
     };
-    wiring::look(&parts).await;
+    door.look().await;
     if options.plan {
-        return match console.plan_json(&actor, &options.kind, input).await {
-            Ok(view) => {
-                say(&view.plan.summary.render(locale()))?;
-                for change in &view.plan.changes {
-                    say(&format!("  ~ {}", change.render(locale())))?;
-                }
-                for estimate in &view.plan.estimates {
-                    say(&format!("  ≈ {}", estimate.render(locale())))?;
-                }
-                for warning in &view.plan.warnings {
-                    say(&format!("  ! {}", warning.render(locale())))?;
-                }
-                say(&format!("hash {}", view.hash))?;
-                Ok(ExitCode::SUCCESS)
-            }
+        return match door.plan(&options.kind, input).await {
+            Ok(view) => say_plan(&view),
             Err(failure) => Ok(say_failure(&failure)),
         };
     }
@@ -177,48 +172,13 @@ pub async fn submit(settings: &Settings, options: &SubmitOptions) -> anyhow::Res
         break_glass: options.break_glass,
         token: None,
     };
-    let submitted = match console
-        .submit_json(&actor, &options.kind, input, submission)
-        .await
-    {
+    let submitted = match door.submit(&options.kind, input, submission).await {
         Ok(submitted) => submitted,
         Err(failure) => return Ok(say_failure(&failure)),
     };
     say(&format!("{} {}", submitted.operation, submitted.state))?;
-    if !options.follow {
-        return Ok(ExitCode::SUCCESS);
+    if options.follow {
+        return follow::follow(&door, submitted.operation).await;
     }
-    let query = json!({ "operation": submitted.operation });
-    let mut shown = 0;
-    loop {
-        // A console that restarts or a database that is away for a moment ends no follow: rows are the truth.
-        let view: OperationView = match console.ask_json(&actor, "operations.get", query.clone()).await {
-            Ok(value) => serde_json::from_value(value)?,
-            Err(failure) if failure.kind == FailureKind::Unavailable => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-            Err(failure) => return Ok(say_failure(&failure)),
-        };
-        for event in view.events.iter().filter(|event| event.seq > shown) {
-            say(&format!(
-                "{:>4}  {:<18} {}",
-                event.seq,
-                event.name,
-                event.text.render(locale())
-            ))?;
-        }
-        shown = view.events.last().map_or(shown, |event| event.seq);
-        match view.summary.state {
-            OperationState::Succeeded => return Ok(ExitCode::SUCCESS),
-            OperationState::Failed | OperationState::Cancelled => {
-                if let Some(failure) = &view.failure {
-                    eprintln!("bagua: {}", failure.render(locale()));
-                }
-                return Ok(ExitCode::from(5));
-            }
-            OperationState::NeedsOperator => return Ok(ExitCode::from(6)),
-            _ => tokio::time::sleep(Duration::from_millis(250)).await,
-        }
-    }
+    Ok(ExitCode::SUCCESS)
 }

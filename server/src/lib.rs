@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 #[command(
     name = "bagua",
     version,
-    about = "Operations console of a platform that runs in six regions"
+    about = "Operations console of a platform that runs in six regions",
+    after_help = cli::nouns::overview()
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -76,7 +77,7 @@ enum Role {
     /// Asks a query: `bagua ask regions.world '{}'`.
     Ask {
         #[command(flatten)]
-        config: ConfigArgs,
+        door: cli::door::DoorArgs,
         /// The query's kind; without it, lists all kinds.
         kind: Option<String>,
         /// Its input as JSON.
@@ -90,6 +91,9 @@ enum Role {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// By noun and verb: `bagua alerts list`.
+    #[command(external_subcommand)]
+    Noun(Vec<String>),
 }
 
 /// Cancelled by Ctrl-C and by SIGTERM.
@@ -124,9 +128,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Role::Traffic(config) => roles::traffic(&config.load()?, stop_on_signal()?).await?,
         Role::Migrate(config) => database::migrate(&config.load()?).await?,
         Role::Admin { config, verb } => admin::run(&config.load()?, verb).await?,
-        Role::Ask { config, kind, input } => return cli::ask(&config.load()?, kind.as_deref(), &input).await,
-        Role::Submit(options) => return cli::submit(&options.config.load()?, &options).await,
-        Role::Completions { shell } => cli::completions(shell, &mut Arguments::command())?,
+        Role::Ask { door, kind, input } => return cli::ask(&door, kind.as_deref(), &input).await,
+        Role::Submit(options) => return cli::submit(&options).await,
+        Role::Noun(words) => return cli::nouns::run(&words).await,
+        Role::Completions { shell } => cli::completions(shell, &mut cli::nouns::complete(Arguments::command()))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Where the configuration lies, and what the command line changes in it.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
     /// Configuration file; `bagua up` writes one to `<data>/console.toml`.
     #[arg(long, env = "BAGUA_CONFIG", global = true)]
@@ -17,6 +17,15 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// What noun commands read themselves; the environment stands in for what they do not name.
+    pub fn of(config: Option<PathBuf>, data: Option<PathBuf>) -> ConfigArgs {
+        let from_environment = |name| std::env::var_os(name).map(PathBuf::from);
+        ConfigArgs {
+            config: config.or_else(|| from_environment("BAGUA_CONFIG")),
+            data: data.or_else(|| from_environment("BAGUA_DATA")),
+        }
+    }
+
     /// The settings, checked.
     pub fn load(&self) -> anyhow::Result<Settings> {
         let path = match (&self.config, &self.data) {

@@ -74,6 +74,14 @@ fn describe() {
         Unit::Seconds,
         "Queries answered inside the console, by kind and result; from 500 ms on the log has them too."
     );
+    describe_counter!(
+        "bagua_token_calls_total",
+        "Calls of the HTTP API with a token, by what became of the token."
+    );
+    describe_counter!(
+        "bagua_api_limited_total",
+        "Calls of the HTTP API that were refused because there were too many, by what was counted."
+    );
     describe_gauge!("http_requests_in_flight", "Requests whose answer has not begun.");
     describe_gauge!("http_connections_open", "Client connections that are open.");
     describe_counter!(

@@ -23,7 +23,10 @@ pub fn page() -> Node {
     let sessions = asked(move || (ListSessions::default(), live.access.get()));
     html! {
         {title(ui.t(keys::UI_ROOM_ACCESS))}
-        <div class="page-head"><h1>{ui.t(keys::UI_ROOM_ACCESS)}</h1></div>
+        <div class="page-head">
+            <h1>{ui.t(keys::UI_ROOM_ACCESS)}</h1>
+            <a class="button" href="/access/tokens">{ui.t(keys::UI_TOKENS_TITLE)}</a>
+        </div>
         <section class="card">
             <h2>{ui.t(keys::UI_ACCESS_PEOPLE)}</h2>
             {people.show(ui, move |list| table(ui, list))}

@@ -19,6 +19,7 @@ pub mod schedules;
 pub mod search;
 pub mod sign_in;
 pub mod silences;
+pub mod tokens;
 pub mod welcome;
 
 use leptos::prelude::*;

@@ -19,7 +19,7 @@ use leptos::prelude::*;
 use uuid::Uuid;
 
 /// A token that makes the same form posted twice the same submission.
-fn token() -> Option<Uuid> {
+pub fn token() -> Option<Uuid> {
     #[cfg(feature = "ssr")]
     return Some(Uuid::new_v4());
     #[cfg(all(feature = "hydrate", not(feature = "ssr")))]

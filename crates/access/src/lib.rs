@@ -14,6 +14,7 @@ mod sessions;
 mod sign_in;
 mod store;
 mod token;
+mod tokens;
 
 pub use copies::copy_key;
 pub use links::{Acceptance, VALID as LINK_VALID, new_link};
@@ -23,6 +24,7 @@ pub use session_store::{DataStore, FLASH_LIMIT};
 pub use sessions::{ABSOLUTE, FRESH, IDLE, STALE, SessionActor, Sessions, SessionsAway, Who};
 pub use sign_in::SignedIn;
 pub use token::NewLink;
+pub use tokens::{NewToken, new_token};
 
 use bagua_core::{Clock, LiveHub, Registry, Sources};
 use bagua_model::notices::Source;
@@ -148,6 +150,7 @@ impl Access {
 /// Registers every query and operation of this room.
 pub fn register(registry: &mut Registry, room: Arc<Access>) {
     use bagua_model::access as m;
+    use bagua_model::tokens as t;
     registry
         .query::<m::ListPeople>(room.clone())
         .query::<m::ListSessions>(room.clone())
@@ -158,5 +161,8 @@ pub fn register(registry: &mut Registry, room: Arc<Access>) {
         .immediate::<m::DisablePerson>(room.clone())
         .immediate::<m::EnablePerson>(room.clone())
         .immediate::<m::RevokeSession>(room.clone())
-        .immediate::<m::RevokeAllSessions>(room);
+        .immediate::<m::RevokeAllSessions>(room.clone())
+        .query::<t::ListTokens>(room.clone())
+        .immediate::<t::CreateToken>(room.clone())
+        .immediate::<t::RevokeToken>(room);
 }

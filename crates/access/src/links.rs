@@ -3,7 +3,7 @@
 use crate::record::{self, Visitor};
 use crate::sign_in::{SignedIn, email_subject, hash_failure};
 use crate::store::invitations::{self, Invitation, New};
-use crate::store::{Person, counters, people, sessions};
+use crate::store::{Person, counters, people, sessions, tokens};
 use crate::token::{self, NewLink, TokenHash};
 use crate::{Access, email, password};
 use bagua_core::audit::AuditRecord;
@@ -205,6 +205,8 @@ impl Access {
         };
         let rest = async {
             sessions::revoke_all(&mut *tx, person.id, now).await?;
+            // Whoever had the old password may have made tokens with it.
+            tokens::revoke_all(&mut *tx, person.id, &person.label(), now).await?;
             counters::clear(&mut *tx, &email_subject(&person.email)).await?;
             record::write(&mut tx, &self.own_record(&person, action, "succeeded", now)).await?;
             let key = if action == "first-admin" {

@@ -55,7 +55,7 @@ mod tests {
     use std::path::Path;
 
     const HEAD: &str = "# Access matrix\n\nWhich role carries which permission (● carries it). A role is granted in a \
-        scope, an environment and a region, and reaches no further; `sessions.own` is about oneself and needs no scope.\n\n\
+        scope, an environment and a region, and reaches no further; `sessions.own` and `tokens.own` are about oneself and need no scope.\n\n\
         Generated from `crates/model/src/access.rs`; after a change that is meant: \
         `BLESS=1 cargo test -p bagua-access`, and let a second person read the difference.\n\n";
 

@@ -9,6 +9,7 @@ use bagua_model::access::{ListPeople, ListSessions, Permission, PersonView, Sess
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::region::Scope;
 use bagua_model::text::{Text, keys};
+use bagua_model::tokens::{ListTokens, TokenView};
 
 /// The refusal of what a permission beyond the kind's own would allow.
 pub(crate) fn forbidden(permission: Permission) -> Failure {
@@ -47,6 +48,24 @@ impl Answers<ListSessions> for Access {
             return Err(forbidden(Permission::PeopleRead));
         }
         store::sessions::of_person(&self.db, person, cx.now, IDLE)
+            .await
+            .map_err(db::failure)
+    }
+}
+
+#[async_trait]
+impl Answers<ListTokens> for Access {
+    async fn answer(&self, cx: &AskContext, query: ListTokens) -> Result<Vec<TokenView>, Failure> {
+        let own = cx.actor.person();
+        let person = if query.all { None } else { query.person.or(own) };
+        if person.is_none() && !query.all {
+            return Ok(Vec::new());
+        }
+        let others = person.is_none() || person != own;
+        if others && !cx.actor.granted(Permission::PeopleRead).covers(&Scope::ANY) {
+            return Err(forbidden(Permission::PeopleRead));
+        }
+        store::tokens::list(&self.db, person, None, cx.now)
             .await
             .map_err(db::failure)
     }

@@ -434,6 +434,7 @@ fn who(open: &Open) -> Who {
             name: open.name.clone(),
             email: open.email.clone(),
             grants: open.grants.clone(),
+            through: None,
         },
         me: Me {
             person: open.person,

@@ -393,6 +393,7 @@ impl Access {
             name: person.name.clone(),
             email: person.email.clone(),
             grants: Vec::new(),
+            through: None,
         };
         let mut record = AuditRecord::new(&actor, action, result, now);
         record.environment = Some(self.environment);

@@ -2,7 +2,9 @@
 
 use bagua_model::access::{Grant, Permission};
 use bagua_model::region::{Environment, RegionId, Scope};
+use bagua_model::tokens::TokenLimit;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Who acts. Carried through every ask and submit and written into every audit record.
@@ -19,6 +21,9 @@ pub enum Actor {
         email: String,
         /// Roles and scopes as they are now.
         grants: Vec<Grant>,
+        /// The API token that acts for them, if it is not they themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<Box<Through>>,
     },
     /// The console itself or its owner at the machine's own command line (`cli:root`), with every permission.
     System {
@@ -30,6 +35,20 @@ pub enum Actor {
         /// The schedule's name.
         name: String,
     },
+}
+
+/// An API token that acts for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// The token's id; opens nothing.
+    pub token: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is limited to.
+    pub limit: TokenLimit,
+    /// When it lapses.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
 }
 
 impl Actor {
@@ -56,13 +75,47 @@ impl Actor {
         }
     }
 
+    /// The API token that acts for the person, if one does.
+    pub fn through(&self) -> Option<&Through> {
+        match self {
+            Actor::Person { through, .. } => through.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whose things count as one's own: what they submitted may be seen and stopped wherever it is. A token that is
+    /// limited to a place has nothing of its own outside.
+    pub fn own(&self) -> Option<Uuid> {
+        let limited = self
+            .through()
+            .is_some_and(|through| through.limit.scope != Scope::ANY);
+        self.person().filter(|_| !limited)
+    }
+
     /// Some scope in which the actor holds `permission`.
     pub(crate) fn any_scope(&self, permission: Permission) -> Option<Scope> {
         self.granted(permission).scopes.into_iter().next()
     }
 
-    /// The scopes in which the actor holds `permission`; empty when nowhere.
+    /// The scopes in which the actor holds `permission`; empty when nowhere. Through a token: where the person holds it
+    /// now, and of that only what the token is limited to.
     pub fn granted(&self, permission: Permission) -> Granted {
+        let held = self.held(permission);
+        match self.through() {
+            None => held,
+            Some(through) if !through.limit.allows(permission) => Granted { scopes: Vec::new() },
+            Some(_) if permission.is_own() => held,
+            Some(through) => Granted {
+                scopes: held
+                    .scopes
+                    .iter()
+                    .filter_map(|scope| scope.within(&through.limit.scope))
+                    .collect(),
+            },
+        }
+    }
+
+    fn held(&self, permission: Permission) -> Granted {
         match self {
             // A right about oneself is bound to no place: one's sessions are not divided by region.
             Actor::Person { .. } if permission.is_own() => Granted {
@@ -135,6 +188,7 @@ impl Granted {
 mod tests {
     use super::*;
     use bagua_model::access::Role;
+    use bagua_model::tokens::TokenAccess;
 
     fn person(grants: Vec<Grant>) -> Actor {
         Actor::Person {
@@ -142,7 +196,90 @@ mod tests {
             name: "Wei".into(),
             email: "wei@example.org".into(),
             grants,
+            through: None,
         }
+    }
+
+    fn in_region(role: Role, region: Option<&str>) -> Grant {
+        Grant {
+            role,
+            scope: Scope {
+                environment: None,
+                region: region.map(RegionId::new),
+            },
+        }
+    }
+
+    fn through(actor: Actor, limit: TokenLimit) -> Actor {
+        match actor {
+            Actor::Person {
+                id,
+                name,
+                email,
+                grants,
+                ..
+            } => Actor::Person {
+                id,
+                name,
+                email,
+                grants,
+                through: Some(Box::new(Through {
+                    token: "0123456789ab".into(),
+                    name: "nightly".into(),
+                    limit,
+                    expires_at: OffsetDateTime::UNIX_EPOCH,
+                })),
+            },
+            other => other,
+        }
+    }
+
+    #[test]
+    fn a_token_reaches_what_its_owner_reaches_and_its_limit_allows() {
+        let operator = person(vec![in_region(Role::Operator, None)]);
+        let limit = TokenLimit {
+            role: Some(Role::Viewer),
+            access: TokenAccess::Everything,
+            permissions: vec![],
+            scope: in_region(Role::Viewer, Some("eu-west-1")).scope,
+        };
+        let token = through(operator, limit);
+        assert!(token.granted(Permission::ComponentsOperate).is_empty());
+        let reads = token.granted(Permission::RegionsRead);
+        assert_eq!(reads.regions(Environment::Dev), Some(vec!["eu-west-1".to_owned()]));
+        assert!(!reads.reaches(Environment::Dev, None));
+
+        // A wide limit gives nothing that the owner does not have.
+        let viewer = person(vec![in_region(Role::Viewer, Some("us-west-2"))]);
+        let wide = TokenLimit {
+            role: Some(Role::Administrator),
+            access: TokenAccess::Everything,
+            ..TokenLimit::default()
+        };
+        let token = through(viewer.clone(), wide.clone());
+        assert!(token.granted(Permission::PeopleManage).is_empty());
+        assert_eq!(
+            token.granted(Permission::AlertsRead),
+            viewer.granted(Permission::AlertsRead)
+        );
+        // Neither meets the other.
+        let elsewhere = TokenLimit {
+            scope: in_region(Role::Viewer, Some("eu-west-1")).scope,
+            ..wide
+        };
+        assert!(
+            through(viewer, elsewhere)
+                .granted(Permission::AlertsRead)
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn an_actor_written_down_before_there_were_tokens_is_still_read() {
+        let old = r#"{"person":{"id":"00000000-0000-0000-0000-000000000000","name":"Wei","email":"wei@example.org","grants":[]}}"#;
+        let actor: Actor = serde_json::from_str(old).unwrap_or_else(|_| Actor::system("unread"));
+        assert_eq!(actor, person(vec![]));
+        assert_eq!(serde_json::to_string(&actor).unwrap_or_default(), old);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::store;
 use bagua_model::operation::OperationId;
 use bagua_model::region::{Environment, RegionId};
 use bagua_model::verbs::Target;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ pub struct AuditRecord {
     pub actor: String,
     /// The person, when it was one.
     pub person: Option<Uuid>,
+    /// Id and name of the API token through which it was done, when it was.
+    pub through: Option<(String, String)>,
     /// `submit`, `approve`, `deny`, `sign-in` …
     pub action: String,
     /// The kind of query or operation.
@@ -44,6 +46,9 @@ impl AuditRecord {
             at,
             actor: actor.label(),
             person: actor.person(),
+            through: actor
+                .through()
+                .map(|through| (through.token.clone(), through.name.clone())),
             action: action.to_owned(),
             kind: None,
             environment: None,
@@ -84,6 +89,15 @@ impl AuditRecord {
     pub fn operation(mut self, operation: OperationId) -> AuditRecord {
         self.operation = Some(operation);
         self
+    }
+
+    /// The further facts as they are written: with the token through which it was done.
+    pub(crate) fn written_detail(&self) -> Value {
+        let mut detail = self.detail.clone();
+        if let (Some((token, name)), Value::Object(fields)) = (&self.through, &mut detail) {
+            fields.insert("through".to_owned(), json!({ "token": token, "name": name }));
+        }
+        detail
     }
 
     /// Further facts, as a JSON object.

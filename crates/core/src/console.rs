@@ -305,7 +305,15 @@ impl Console {
         target: Option<&Target>,
     ) -> Failure {
         let scope_words = scope.map_or_else(|| self.environment.to_string(), Scope::to_string);
-        let text = Text::new(keys::FAILURE_FORBIDDEN)
+        let narrow = actor
+            .through()
+            .filter(|through| !through.limit.allows(permission))
+            .map(|through| through.name.as_str());
+        let text = match narrow {
+            Some(name) => Text::new(keys::FAILURE_TOKEN_NARROW).with("name", name),
+            None => Text::new(keys::FAILURE_FORBIDDEN),
+        };
+        let text = text
             .with("permission", format!("@permission.{permission}"))
             .with("scope", scope_words);
         metrics::counter!("bagua_denials_total", "kind" => kind.to_owned()).increment(1);

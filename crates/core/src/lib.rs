@@ -20,7 +20,7 @@ mod submit;
 pub mod verbs;
 pub mod worker;
 
-pub use actor::{Actor, Granted};
+pub use actor::{Actor, Granted, Through};
 pub use clock::Clock;
 pub use console::{Console, ConsoleHandle, ConsoleParts};
 pub use live::{LiveEvent, LiveHub};

@@ -60,6 +60,7 @@ impl Console {
         input: Value,
         submission: Submission,
     ) -> Result<Submitted, Failure> {
+        self.refuse_read_only(actor, kind).await?;
         let admitted = self.admit(actor, kind, input).await?;
         if let Some(submitted) = self
             .repeated(actor, kind, &admitted.prepared.input, &submission)
@@ -112,6 +113,17 @@ impl Console {
                 _ => Err(db::failure(error)),
             },
         }
+    }
+
+    /// A token that only reads may plan: a plan changes nothing.
+    async fn refuse_read_only(&self, actor: &Actor, kind: &str) -> Result<(), Failure> {
+        let Some(through) = actor.through().filter(|through| !through.limit.may_submit()) else {
+            return Ok(());
+        };
+        let info = self.registry().operation_entry(kind)?.info;
+        let _ = self.deny(actor, info.kind, info.permission, None, None).await;
+        let text = Text::new(keys::FAILURE_TOKEN_READ_ONLY).with("name", &through.name);
+        Err(Failure::new(FailureKind::Forbidden, text))
     }
 
     /// The operation that an earlier submission with the same token made.

@@ -15,4 +15,5 @@ pub mod settings;
 pub mod silences;
 pub mod supervisor;
 pub mod text;
+pub mod tokens;
 pub mod verbs;

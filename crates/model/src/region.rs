@@ -165,6 +165,22 @@ impl Scope {
         (self.environment.is_none() || self.environment == wanted.environment)
             && (self.region.is_none() || self.region == wanted.region)
     }
+
+    /// Where both hold; `None` when nowhere.
+    pub fn within(&self, other: &Scope) -> Option<Scope> {
+        Some(Scope {
+            environment: both(self.environment, other.environment)?,
+            region: both(self.region.clone(), other.region.clone())?,
+        })
+    }
+}
+
+/// What both name, where either may name nothing; `None` when they name two things.
+fn both<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<Option<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => None,
+        (one, other) => Some(one.or(other)),
+    }
 }
 
 impl fmt::Display for Scope {
@@ -200,5 +216,13 @@ mod tests {
         };
         assert!(dev.covers(&hong_kong));
         assert!(!dev.covers(&Scope::at(Environment::Prod, RegionId::new("ap-east-1"))));
+
+        let everywhere_in_oregon = Scope {
+            environment: None,
+            region: Some(RegionId::new("us-west-2")),
+        };
+        assert_eq!(dev.within(&everywhere_in_oregon), Some(oregon.clone()));
+        assert_eq!(Scope::ANY.within(&hong_kong), Some(hong_kong.clone()));
+        assert_eq!(hong_kong.within(&oregon), None);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ pub struct Settings {
     pub alerts: Alerts,
     /// The console's own `/metrics`.
     pub metrics: Metrics,
+    /// How many calls of the HTTP API are answered.
+    #[serde(default)]
+    pub api: Api,
     /// One data database per region.
     #[serde(default)]
     pub cells: Vec<Cell>,
@@ -110,6 +114,27 @@ pub struct Alerts {
 pub struct Metrics {
     /// Bearer token that `GET /metrics` must carry.
     pub token: Secret,
+}
+
+/// How many calls of the HTTP API one token, one session, or one network address without either may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// In the long run.
+    pub calls_per_minute: NonZeroU32,
+    /// At once, after a rest.
+    pub burst: NonZeroU32,
+}
+
+impl Default for Api {
+    /// Ten calls a second: a script that walks through every region and alert does not notice, one that runs wild
+    /// leaves the console to the others.
+    fn default() -> Api {
+        Api {
+            calls_per_minute: NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN),
+            burst: NonZeroU32::new(120).unwrap_or(NonZeroU32::MIN),
+        }
+    }
 }
 
 /// One running thing that the console shows and acts on.

@@ -99,6 +99,7 @@ impl Inputs<'_> {
             alerts: Alerts {
                 webhook_token: self.secrets.webhook_token.clone(),
             },
+            api: Default::default(),
             metrics: Metrics {
                 token: self.secrets.metrics_token.clone(),
             },

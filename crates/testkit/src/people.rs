@@ -16,6 +16,7 @@ pub fn person(name: &str, role: Role, scope: Scope) -> Actor {
         name: name.to_owned(),
         email: format!("{}@example.org", name.to_lowercase()),
         grants: vec![Grant { role, scope }],
+        through: None,
     }
 }
 

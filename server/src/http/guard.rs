@@ -54,7 +54,15 @@ fn forged(hosts: &Hosts, method: &Method, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Refuses unknown hosts and forged changes. Machine-to-machine paths (`/hooks/`) authenticate by token instead.
+/// Whether a request is no browser's own doing: machine-to-machine paths (`/hooks/`), and calls of the API that carry a
+/// token. Another site's page can send neither: it has no token, a browser adds none by itself, and the header
+/// `Authorization` needs a permission (CORS) that the console never gives. The cookie beside a token is not looked at.
+fn by_token(path: &str, headers: &HeaderMap) -> bool {
+    path.starts_with("/hooks/")
+        || (path.starts_with(super::api::PREFIX) && super::api::bearer(headers).is_some())
+}
+
+/// Refuses unknown hosts and forged changes. What comes [by token](by_token) is no form of another site.
 pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let host =
         text(request.headers(), header::HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
@@ -65,7 +73,9 @@ pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> 
         )
             .into_response();
     }
-    if !request.uri().path().starts_with("/hooks/") && forged(&hosts, request.method(), request.headers()) {
+    if !by_token(request.uri().path(), request.headers())
+        && forged(&hosts, request.method(), request.headers())
+    {
         return (
             StatusCode::FORBIDDEN,
             "This request came from another site and was refused. Open the console itself and try again.\n",
@@ -157,6 +167,17 @@ mod tests {
         assert!(post(&[("origin", "null")]));
         assert!(post(&[]), "neither header: no browser page of ours");
         assert!(!forged(&hosts, &Method::GET, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_token_stands_for_a_page_of_ours_in_the_api_and_nowhere_else() {
+        let token = headers_of(&[("authorization", "Bearer x"), ("sec-fetch-site", "cross-site")]);
+        assert!(by_token("/api/v1/submit/component.restart", &token));
+        assert!(!by_token("/submit/component.restart", &token));
+        assert!(!by_token("/sign-out", &token));
+        let basic = headers_of(&[("authorization", "Basic eDp5")]);
+        assert!(!by_token("/api/v1/submit/component.restart", &basic));
+        assert!(by_token("/hooks/alertmanager", &HeaderMap::new()));
     }
 
     #[test]

@@ -185,6 +185,7 @@ mod tests {
             name: "Wei".into(),
             email: "wei@example.org".into(),
             grants,
+            through: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod identity;
 mod live;
 mod pages;
 mod site;
+mod tokens;
 mod trace;
 
 use crate::telemetry;
@@ -62,6 +63,7 @@ pub struct AppState {
     /// Whether cookies travel over HTTPS only.
     pub secure: bool,
     metrics_token: Secret,
+    limits: Arc<api::Limits>,
     hosts: guard::Hosts,
     stop: CancellationToken,
 }
@@ -94,6 +96,7 @@ impl AppState {
                 .with_context(|| format!("{} cannot be read", folder.display()))?,
             secure: settings.listen.public_url.starts_with("https://"),
             metrics_token: settings.metrics.token.clone(),
+            limits: Arc::new(api::Limits::new(settings.api)),
             hosts: guard::Hosts::new(&settings.listen.public_url, settings.listen.address.port()),
             stop,
         })
@@ -135,6 +138,7 @@ pub fn router(state: AppState) -> Router {
         .route("/reset", get(pages::page).post(forms::accept_invitation))
         .route("/preferences", post(forms::preferences))
         .route("/submit/{kind}", post(forms::submit))
+        .route("/access/tokens", get(pages::page).post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))
         .layer(in_time);
     let pages = Router::new()

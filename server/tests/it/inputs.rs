@@ -2,12 +2,14 @@
 
 use crate::support::{Ground, House, Somebody, WEBHOOK_TOKEN, notification};
 use anyhow::Context as _;
+use bagua_access::new_token;
 use bagua_core::Actor;
 use bagua_model::access::{CreatePerson, DisablePerson, ListPeople, ListSessions, Role};
 use bagua_model::alerts::{AcknowledgeAlert, ListAlerts, Severity};
 use bagua_model::operation::{CreateSchedule, OperationId, Submission};
 use bagua_model::region::{RegionId, Scope};
 use bagua_model::regions::{RestartComponent, StopComponent};
+use bagua_model::tokens::{CreateToken, ListTokens, TokenAccess, TokenState};
 use bagua_model::supervisor::{Action, ControlRequest};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -135,6 +137,27 @@ pub async fn plant(ground: &Ground, house: &House, region: &'static str) -> anyh
     })
 }
 
+/// The id of a token of one's own, made when there is none.
+async fn token_of(house: &House, me: &Somebody) -> anyhow::Result<String> {
+    let console = &house.parts.console;
+    let mine = console.ask(&me.actor, ListTokens::default()).await?;
+    if let Some(token) = mine.into_iter().find(|token| token.state == TokenState::Active) {
+        return Ok(token.token);
+    }
+    let create = CreateToken {
+        name: "watch".into(),
+        role: None,
+        access: TokenAccess::ReadOnly,
+        permissions: vec![],
+        scope: Scope::ANY,
+        days: 1,
+        token_hash: new_token()?.hash_hex(),
+    };
+    let id = create.id().to_owned();
+    console.submit(&me.actor, create, Submission::default()).await?;
+    Ok(id)
+}
+
 /// Every kind with its input: about the seed's region, and about oneself where a kind is about oneself.
 pub async fn inputs(
     house: &House,
@@ -146,6 +169,7 @@ pub async fn inputs(
         .console
         .ask(&me.actor, ListSessions::default())
         .await?;
+    let token = token_of(house, me).await?;
     let session = mine.first().context("whoever asks has a session")?.session;
     let region = seed.region;
     let gateway = json!({ "component": component(region, "gateway") });
@@ -247,6 +271,12 @@ pub async fn inputs(
         ("schedules.list", json!({})),
         ("session.revoke", json!({ "session": session })),
         ("session.revoke_all", json!({ "person": me.id() })),
+        (
+            "token.create",
+            json!({ "name": "nightly report", "access": "read-only", "token_hash": "cd".repeat(32) }),
+        ),
+        ("token.revoke", json!({ "token": token })),
+        ("tokens.list", json!({})),
     ]
     .into())
 }

@@ -13,4 +13,6 @@ mod inputs;
 mod live_stream;
 mod pages;
 mod reference;
+mod remote;
 mod support;
+mod tokens;

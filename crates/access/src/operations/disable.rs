@@ -1,7 +1,7 @@
 //! `person.disable` and `person.enable`.
 
 use super::{conflict, person, plan};
-use crate::store::{Person, invitations, people, sessions};
+use crate::store::{Person, invitations, people, sessions, tokens};
 use crate::{Access, record};
 use async_trait::async_trait;
 use bagua_core::{Applies, PlanContext, db};
@@ -76,6 +76,9 @@ impl Applies<DisablePerson> for Access {
             return Err(refusal(&person));
         }
         sessions::revoke_all(&mut *db, person.id, cx.now)
+            .await
+            .map_err(db::failure)?;
+        tokens::revoke_all(&mut *db, person.id, &cx.actor.label(), cx.now)
             .await
             .map_err(db::failure)?;
         invitations::void(&mut *db, Some(person.id), cx.now)

@@ -5,6 +5,7 @@ mod disable;
 mod grant;
 mod invite;
 mod revoke_sessions;
+mod tokens;
 
 use crate::Access;
 use crate::store::{Person, people};

@@ -174,6 +174,7 @@ pub fn person(name: &str, role: Role, region: Option<&str>) -> Actor {
         name: name.into(),
         email: format!("{name}@example.org"),
         grants: vec![Grant { role, scope }],
+        through: None,
     }
 }
 

@@ -73,7 +73,7 @@ fn forbidden(permission: Permission, target: &Target) -> Failure {
 /// One's own may always be stopped; others' takes the permission.
 fn check_stop(actor: &Actor, decided: &Decided) -> Result<(), Failure> {
     let own = actor
-        .person()
+        .own()
         .is_some_and(|person| decided.person == Some(person));
     if own
         || actor
@@ -95,7 +95,7 @@ impl Applies<CancelOperation> for Core {
             .await
             .map_err(db::failure)?;
         // One's own stays one's own after the grant for its place has gone: cancelling it needs no reach.
-        if let (Some(me), Some(full)) = (cx.actor.person(), full)
+        if let (Some(me), Some(full)) = (cx.actor.own(), full)
             && full.person == Some(me)
             && !cx
                 .actor

@@ -36,7 +36,7 @@ impl Answers<ListOperations> for Core {
         let filter = Filter {
             environment: cx.environment,
             regions: regions.as_deref(),
-            own: cx.actor.person(),
+            own: cx.actor.own(),
             states: &states,
             kind: query.kind.as_deref(),
             region: query.region.as_ref().map(RegionId::as_str),
@@ -71,7 +71,7 @@ impl Core {
             return None;
         }
         let memory = self.live.active().filter(|memory| memory.complete)?;
-        let own = cx.actor.person();
+        let own = cx.actor.own();
         let everywhere = cx.granted.everywhere(cx.environment);
         let rows = memory.rows.iter().filter(|row| {
             query.states.contains(&row.summary.state)
@@ -104,7 +104,7 @@ impl Answers<GetOperation> for Core {
 fn may_see(cx: &AskContext, full: &Full) -> bool {
     let own = cx
         .actor
-        .person()
+        .own()
         .is_some_and(|person| full.person == Some(person));
     own || cx.granted.covers(&full.view.summary.target.scope)
 }
@@ -119,7 +119,7 @@ fn may(registry: &Registry, actor: &Actor, full: Full) -> OperationView {
     } = full;
     let scope = &view.summary.target.scope;
     let me = actor.person();
-    let own = me.is_some() && person == me;
+    let own = actor.own().is_some_and(|own| person == Some(own));
     let stops = own || actor.granted(Permission::OperationsCancel).covers(scope);
     view.may_cancel = stops
         && match view.summary.state {

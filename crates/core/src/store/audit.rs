@@ -19,7 +19,7 @@ pub(crate) async fn insert(db: impl PgExecutor<'_>, record: &AuditRecord) -> Res
         record.target,
         record.operation.map(|id| id.0),
         record.result,
-        record.detail,
+        record.written_detail(),
     )
     .execute(db)
     .await?;

@@ -146,6 +146,7 @@ mod tests {
                 role: Role::Viewer,
                 scope,
             }],
+            through: None,
         }
         .granted(Permission::RegionsRead)
     }

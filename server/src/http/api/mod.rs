@@ -1,12 +1,17 @@
 //! `/api/v1`: the two verbs and plain resources for people with curl. Everything ends in `Console::ask` and `submit`;
 //! nothing here decides who may do what.
 
+mod bearer;
+mod events;
+mod limits;
 mod problem;
 
+pub use bearer::bearer;
+pub use limits::Limits;
 pub use problem::problems;
 
 use super::identity::Identity;
-use super::{AppState, FORM_LIMIT, identity};
+use super::{AppState, FORM_LIMIT};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, OriginalUri, Path, Query, State};
 use axum::middleware::from_fn_with_state;
@@ -52,11 +57,13 @@ pub fn routes(state: &AppState) -> Router<AppState> {
         .route("/alerts/{alert}", get(alert))
         .route("/operations", get(operations))
         .route("/operations/{operation}", get(operation))
+        .route("/operations/{operation}/events", get(events::stream))
         .route("/operations/{operation}/{decision}", post(decide))
         .route("/audit", get(audit))
         .fallback(nothing)
         .layer((in_time, DefaultBodyLimit::max(FORM_LIMIT)))
-        .layer(from_fn_with_state(state.clone(), identity::identify))
+        .layer(from_fn_with_state(state.clone(), limits::limit))
+        .layer(from_fn_with_state(state.clone(), bearer::identify))
 }
 
 async fn nothing(OriginalUri(uri): OriginalUri) -> Refused {
