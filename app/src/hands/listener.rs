@@ -157,7 +157,8 @@ fn tick_upto() -> bool {
     how.set_bubbles(true);
     how.set_cancelable(true);
     how.set_shift_key(true);
-    MouseEvent::new_with_mouse_event_init_dict("click", &how).is_ok_and(|click| tick.dispatch_event(&click).is_ok())
+    MouseEvent::new_with_mouse_event_init_dict("click", &how)
+        .is_ok_and(|click| tick.dispatch_event(&click).is_ok())
 }
 
 /// Presses the control of this name on the row that has the focus, or on the page that is about one thing.

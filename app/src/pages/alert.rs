@@ -201,10 +201,7 @@ fn before(ui: Ui, alert: &AlertView, events: &Answered<Payload>) -> Node {
         }
     };
     let draw = |list: &Vec<EventView>| {
-        let mut near: Vec<&EventView> = list
-            .iter()
-            .filter(|e| e.subject != own)
-            .collect();
+        let mut near: Vec<&EventView> = list.iter().filter(|e| e.subject != own).collect();
         // Stable: within each the newest stays first.
         near.sort_by_key(|e| nearness(e));
         let items = near.into_iter().take(15).map(|e| rows::event(ui, e));

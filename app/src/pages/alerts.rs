@@ -15,7 +15,9 @@ use crate::ui::submit::{SubmitForm, with_note_and};
 use crate::ui::{age, empty, moment, rows, since, state, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
-use bagua_model::alerts::{AcknowledgeAlert, AlertFeed, AlertState, AlertView, Cause, GroupBy, ListAlerts, Severity};
+use bagua_model::alerts::{
+    AcknowledgeAlert, AlertFeed, AlertState, AlertView, Cause, GroupBy, ListAlerts, Severity,
+};
 use bagua_model::region::RegionId;
 use bagua_model::regions::RestartComponent;
 use bagua_model::text::keys;
@@ -234,7 +236,6 @@ fn fingerprint(alert: &AlertView, causes: &[Cause]) -> u64 {
 fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSignal<bulk::Chosen>) -> Node {
     // What came last, for event handlers; and what is kept while the reader is inside.
     let latest = RwSignal::new(Vec::<AlertView>::new());
-    let causes = Memo::new(move |_| feed.now().and_then(Result::ok).map(|f| f.causes).unwrap_or_default());
     let held = RwSignal::new(None::<Vec<AlertView>>);
     // Rows that appear after the first picture slide in and are marked for a while.
     let begun = StoredValue::new(false);
@@ -252,30 +253,36 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSign
             chosen.set(bulk::Chosen::default());
         }
     });
-    let rows = move || {
+    let read = move || {
         feed.now()
             .and_then(Result::ok)
-            .map(|feed| feed.page.rows)
+            .map(|feed| (feed.page.rows, feed.causes))
             .unwrap_or_default()
     };
-    let with_causes = move |rows: Vec<AlertView>| {
-        let of = |a: &AlertView| causes.with(|all| all.iter().filter(|c| a.suppressed_by.iter().any(|id| id == c.id())).cloned().collect());
-        rows.into_iter().map(|a| (of(&a), a)).collect::<Vec<(Vec<Cause>, AlertView)>>()
+    // Each row with what holds it back.
+    let shown = move || {
+        let (rows, causes) = read();
+        let rows = match held.get() {
+            None => rows,
+            Some(kept) => {
+                let now = |old: AlertView| match rows.iter().find(|new| new.alert == old.alert) {
+                    Some(new) => new.clone(),
+                    None => AlertView {
+                        state: AlertState::Resolved,
+                        ..old
+                    },
+                };
+                kept.into_iter().map(now).collect()
+            }
+        };
+        let of = |a: &AlertView| {
+            let holds = |cause: &&Cause| a.suppressed_by.iter().any(|id| id == cause.id());
+            causes.iter().filter(holds).cloned().collect()
+        };
+        rows.into_iter()
+            .map(|a| (of(&a), a))
+            .collect::<Vec<(Vec<Cause>, AlertView)>>()
     };
-    let shown = move || with_causes(match held.get() {
-        None => rows(),
-        Some(kept) => {
-            let rows = rows();
-            let now = |old: AlertView| match rows.iter().find(|new| new.alert == old.alert) {
-                Some(new) => new.clone(),
-                None => AlertView {
-                    state: AlertState::Resolved,
-                    ..old
-                },
-            };
-            kept.into_iter().map(now).collect()
-        }
-    });
     let waiting = move || {
         let is_new = |kept: &Vec<AlertView>, new: &AlertView| kept.iter().all(|old| old.alert != new.alert);
         held.with(|held| match held {
@@ -401,7 +408,12 @@ fn row(ui: Ui, alert: &AlertView, causes: &[Cause], fresh: bool, chosen: bool) -
 /// Why nobody is told of it, in one line.
 fn cause(ui: Ui, cause: &Cause) -> Node {
     let words = match cause {
-        Cause::Silence { owner, comment, ends_at, .. } => html! {
+        Cause::Silence {
+            owner,
+            comment,
+            ends_at,
+            ..
+        } => html! {
             {ui.tx(keys::UI_ALERTS_SILENCED_BY, &[("owner", &rows::name_of(owner)), ("comment", comment)])} " "
             {ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(*ends_at)}
         },

@@ -16,8 +16,8 @@ use bagua_model::access::Permission;
 use bagua_model::alerts::AlertView;
 use bagua_model::failure::Failure;
 use bagua_model::silences::{
-    CoverAlerts, CreateSilence, ExpireSilences, ListSilences, Matcher, PreviewSilence, SilencePreview, SilenceState,
-    SilenceView, read_matchers, region_of, write_matchers,
+    CoverAlerts, CreateSilence, ExpireSilences, ListSilences, Matcher, PreviewSilence, SilencePreview,
+    SilenceState, SilenceView, read_matchers, region_of, write_matchers,
 };
 use bagua_model::text::{Text, keys};
 use leptos::prelude::*;
@@ -50,7 +50,11 @@ pub fn page() -> Node {
     let preview = asked_by::<Preview>(
         move || {
             let (text, chosen) = (wanted.get(), chosen.get());
-            let asked = if text.is_empty() && !chosen.is_empty() { format!("{CHOSEN}{chosen}") } else { text };
+            let asked = if text.is_empty() && !chosen.is_empty() {
+                format!("{CHOSEN}{chosen}")
+            } else {
+                text
+            };
             (asked, live.alerts.get())
         },
         |_, text| Box::pin(preview(text)),
@@ -109,7 +113,10 @@ async fn preview(text: String) -> Answered<Payload> {
         return written(text, false).await;
     };
     let alerts = chosen.split(' ').filter_map(|id| id.parse().ok()).collect();
-    match covered(alerts).await.and_then(|made| made.read(|m: &Vec<Matcher>| write_matchers(m))) {
+    match covered(alerts)
+        .await
+        .and_then(|made| made.read(|m: &Vec<Matcher>| write_matchers(m)))
+    {
         Ok(text) => written(text, true).await,
         Err(error) => Ok(Payload::typed(Preview {
             text: String::new(),
@@ -222,7 +229,10 @@ fn may_anywhere() -> bool {
 }
 
 fn tick(ui: Ui, silence: &SilenceView) -> Node {
-    let label = ui.tx(keys::UI_SILENCES_CHOOSE, &[("matchers", &write_matchers(&silence.matchers))]);
+    let label = ui.tx(
+        keys::UI_SILENCES_CHOOSE,
+        &[("matchers", &write_matchers(&silence.matchers))],
+    );
     html! { <input type="checkbox" name="silence" form=ENDING value=silence.silence.clone() aria-label=label/> " " }
 }
 

@@ -239,7 +239,10 @@ impl Alerts {
         let changes = std::mem::take(&mut weighing.changes);
         for (change, episode) in self.make(db, &changes, &stamp).await? {
             weighing.made.push((change.clone(), episode.view.alert));
-            let known = weighing.known.entry(episode.view.fingerprint.clone()).or_default();
+            let known = weighing
+                .known
+                .entry(episode.view.fingerprint.clone())
+                .or_default();
             match episode.view.state {
                 AlertState::Firing => known.firing = Some(episode),
                 AlertState::Resolved => {

@@ -21,7 +21,12 @@ impl Alerts {
             .filter_map(|episode| {
                 let (view, kind) = (&episode.view, "alert.acknowledgement-lapsed");
                 let by = &view.acknowledged.as_ref()?.by;
-                Some(self.line(kind, view, about(keys::ALERT_EVENT_LAPSED, view).with("by", by), now))
+                Some(self.line(
+                    kind,
+                    view,
+                    about(keys::ALERT_EVENT_LAPSED, view).with("by", by),
+                    now,
+                ))
             })
             .collect();
         let ids: Vec<_> = lapsing.iter().map(|e| e.view.alert).collect();

@@ -7,16 +7,16 @@ pub mod config;
 pub mod episode;
 mod filter;
 mod intake;
-mod making;
 mod lapse;
+mod making;
 pub mod matching;
 mod metrics;
 pub mod observation;
 mod operations;
+mod pace;
 mod page;
 pub mod prometheus;
 mod queries;
-mod pace;
 pub mod reading;
 mod receipts;
 mod reconcile;
@@ -38,11 +38,13 @@ use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use bagua_core::{Clock, ConsoleParts, LiveHub, Registry, Sources};
 use bagua_model::alerts::{
-    AcknowledgeAlert, AcknowledgeAlerts, AlertHistory, AlertView, CountAlerts, GetAlert, GetDelivery, GetPipeline, GroupAlerts,
-    ListAlerts, UnacknowledgeAlert,
+    AcknowledgeAlert, AcknowledgeAlerts, AlertHistory, AlertView, CountAlerts, GetAlert, GetDelivery,
+    GetPipeline, GroupAlerts, ListAlerts, UnacknowledgeAlert,
 };
 use bagua_model::region::{Environment, RegionId};
-use bagua_model::silences::{AlertHeldBy, CoverAlerts, CreateSilence, ExpireSilences, ListSilences, PreviewSilence};
+use bagua_model::silences::{
+    AlertHeldBy, CoverAlerts, CreateSilence, ExpireSilences, ListSilences, PreviewSilence,
+};
 use bagua_model::text::{Text, keys};
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -50,9 +52,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use time::OffsetDateTime;
-use uuid::Uuid;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The topic of the live stream and of the event log.
 const TOPIC: &str = "alerts";

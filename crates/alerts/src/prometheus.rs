@@ -74,10 +74,7 @@ impl Testimony {
     pub fn judge(&self) -> Judge<'_> {
         let mut rules: HashMap<&str, Vec<RuleIndex<'_>>> = HashMap::new();
         for rule in &self.rules {
-            rules
-                .entry(&rule.name)
-                .or_default()
-                .push(RuleIndex::new(rule));
+            rules.entry(&rule.name).or_default().push(RuleIndex::new(rule));
         }
         Judge {
             testimony: self,
@@ -115,11 +112,7 @@ impl<'a> RuleIndex<'a> {
             let values = values.map(String::as_str).collect();
             alerts.entry(values).or_default().push(alert);
         }
-        RuleIndex {
-            rule,
-            common,
-            alerts,
-        }
+        RuleIndex { rule, common, alerts }
     }
 
     /// Alerts that may be the one with these labels.
@@ -270,7 +263,10 @@ impl Prometheus {
             metric: HashMap<String, String>,
             value: (f64, String),
         }
-        let mut url = self.base.join("api/v1/query").unwrap_or_else(|_| self.base.clone());
+        let mut url = self
+            .base
+            .join("api/v1/query")
+            .unwrap_or_else(|_| self.base.clone());
         url.query_pairs_mut().append_pair("query", query);
         let found: Found = self.fetch(url).await?;
         let samples = found.result.into_iter().filter_map(|mut sample| {

@@ -110,11 +110,17 @@ mod tests {
     fn another_summary_and_another_silence_are_read() {
         let before = [listed("a", "A", "s", ONE, ""), listed("b", "B", "s", ONE, "")];
         let known = read(&before, &HashMap::new()).listed;
-        let after = [listed("a", "A", "t", ONE, ""), listed("b", "B", "s", ONE, "\"q\"")];
+        let after = [
+            listed("a", "A", "t", ONE, ""),
+            listed("b", "B", "s", ONE, "\"q\""),
+        ];
         let read = read(&after, &known);
         assert_eq!(read.wanted.len(), 2);
         assert_eq!(read.wanted[0].summary(), "t");
-        assert_eq!(read.wanted[1].suppressed_by.as_deref(), Some(&["q".to_owned()][..]));
+        assert_eq!(
+            read.wanted[1].suppressed_by.as_deref(),
+            Some(&["q".to_owned()][..])
+        );
     }
 
     #[test]

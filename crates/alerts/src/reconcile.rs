@@ -110,10 +110,7 @@ impl Reconciler {
         let answered = Instant::now();
         let listed = text.as_deref().map_or(Listed::Unknown, |text| self.look(text));
         drop(text);
-        let (same, known) = (
-            matches!(listed, Listed::Same),
-            !matches!(listed, Listed::Unknown),
-        );
+        let (same, known) = (matches!(listed, Listed::Same), !matches!(listed, Listed::Unknown));
         self.settle_reading(&listed).await;
         if known {
             self.room.learn_causes().await;

@@ -233,7 +233,14 @@ impl Route {
 fn matcher_set(matchers: &[Matcher]) -> String {
     let mut out = String::from("{");
     for (n, matcher) in matchers.iter().enumerate() {
-        let _ = write!(out, "{}{}{}{}", comma(n, ","), matcher.label, matcher.op, quoted(&matcher.value));
+        let _ = write!(
+            out,
+            "{}{}{}{}",
+            comma(n, ","),
+            matcher.label,
+            matcher.op,
+            quoted(&matcher.value)
+        );
     }
     out + "}"
 }
@@ -252,7 +259,10 @@ fn comma(n: usize, comma: &'static str) -> &'static str {
 }
 
 fn quoted(value: &str) -> String {
-    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let escaped = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
 
@@ -322,14 +332,27 @@ receivers:
             ("component", "gateway"),
         ]);
         let legs = routing.legs(&alert);
-        assert_eq!(legs.iter().map(|l| l.receiver.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(
+            legs.iter().map(|l| l.receiver.as_str()).collect::<Vec<_>>(),
+            ["a", "c"]
+        );
         assert_eq!(legs[0].integrations, ["email", "webhook", "webhook"]);
-        assert_eq!((legs[0].wait.as_str(), legs[0].muted.as_slice()), ("10s", &["nights".to_owned()][..]));
+        assert_eq!(
+            (legs[0].wait.as_str(), legs[0].muted.as_slice()),
+            ("10s", &["nights".to_owned()][..])
+        );
         assert_eq!(
             legs[0].key,
             r#"{}/{region=~"eu-.*",severity="critical"}:{alertname="X", region="eu-west-1"}"#
         );
-        assert_eq!((legs[1].group.len(), legs[1].wait.as_str(), legs[1].repeat.as_str()), (4, "1m30s", "1h"));
+        assert_eq!(
+            (
+                legs[1].group.len(),
+                legs[1].wait.as_str(),
+                legs[1].repeat.as_str()
+            ),
+            (4, "1m30s", "1h")
+        );
         assert!(legs[1].muted.is_empty());
         let other = routing.legs(&labels(&[("alertname", "X")]));
         assert_eq!((other.len(), other[0].receiver.as_str()), (1, "default"));

@@ -16,7 +16,8 @@ use std::process::Command;
 use time::Duration;
 use time::format_description::well_known::Rfc3339;
 
-const RECEIVERS: &str = "receivers: [{name: default}, {name: a}, {name: b}, {name: c}, {name: d}, {name: e}]\n";
+const RECEIVERS: &str =
+    "receivers: [{name: default}, {name: a}, {name: b}, {name: c}, {name: d}, {name: e}]\n";
 
 const TREES: [&str; 4] = [
     // Nothing but a root.
@@ -62,7 +63,11 @@ fn label_sets() -> Vec<BTreeMap<String, String>> {
     for severity in ["critical", "warning", "info"] {
         for region in ["", "eu-west-1", "us-east-1"] {
             for component in ["", "gateway", "runner", "postgres"] {
-                let pairs = [("severity", severity), ("region", region), ("component", component)];
+                let pairs = [
+                    ("severity", severity),
+                    ("region", region),
+                    ("component", component),
+                ];
                 let set = pairs.into_iter().filter(|(_, value)| !value.is_empty());
                 sets.push(set.map(|(k, v)| (k.to_owned(), v.to_owned())).collect());
             }
@@ -85,10 +90,16 @@ fn routes_are_walked_as_amtool_walks_them() -> anyhow::Result<()> {
                 .args(["config", "routes", "test"])
                 .arg(format!("--config.file={}", file.display()));
             amtool.args(labels.iter().map(|(name, value)| format!("{name}={value}")));
-            let said = amtool.output().context("amtool comes with the package prometheus-alertmanager")?;
+            let said = amtool
+                .output()
+                .context("amtool comes with the package prometheus-alertmanager")?;
             anyhow::ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
             let theirs = String::from_utf8(said.stdout)?;
-            let ours: Vec<_> = routing.legs(&labels).into_iter().map(|leg| leg.receiver).collect();
+            let ours: Vec<_> = routing
+                .legs(&labels)
+                .into_iter()
+                .map(|leg| leg.receiver)
+                .collect();
             assert_eq!(ours.join(","), theirs.trim(), "{tree}{labels:?}");
         }
     }
@@ -97,7 +108,10 @@ fn routes_are_walked_as_amtool_walks_them() -> anyhow::Result<()> {
 
 async fn delivery(bench: &Bench) -> anyhow::Result<DeliveryView> {
     let alert = bench.firing().await?.first().map(|v| v.alert).unwrap_or_default();
-    Ok(bench.console.ask(&Actor::system("test"), GetDelivery { alert }).await?)
+    Ok(bench
+        .console
+        .ask(&Actor::system("test"), GetDelivery { alert })
+        .await?)
 }
 
 fn nobody() -> anyhow::Result<String> {
@@ -127,11 +141,17 @@ receivers:
     push(&alertmanager.url, &[alert("Told", "eu-west-1", now, None)?]).await?;
     bench.until_firing(&["Told"]).await?;
     // The key that is put together here is the key that Alertmanager wrote into its notification.
-    until("the notification is found by its group", || async { Ok(delivery(&bench).await?.told) }).await?;
+    until("the notification is found by its group", || async {
+        Ok(delivery(&bench).await?.told)
+    })
+    .await?;
     let told = delivery(&bench).await?;
     assert_eq!(told.verdict.key, keys::DELIVERY_TOLD);
     assert_eq!(told.legs.len(), 1);
-    assert_eq!(told.legs[0].key, r#"{}/{alertname=~"To.+",region!=""}:{alertname="Told", region="eu-west-1"}"#);
+    assert_eq!(
+        told.legs[0].key,
+        r#"{}/{alertname=~"To.+",region!=""}:{alertname="Told", region="eu-west-1"}"#
+    );
     assert_eq!(told.legs[0].integrations[0].kind, "webhook");
 
     let silence = serde_json::json!({
@@ -151,7 +171,10 @@ receivers:
     })
     .await?;
     let held = delivery(&bench).await?.verdict.to_string();
-    assert!(held.contains("Wei silenced it until") && held.contains("works at the gate"), "{held}");
+    assert!(
+        held.contains("Wei silenced it until") && held.contains("works at the gate"),
+        "{held}"
+    );
     // The feed says it too.
     until("the feed says what holds it", || async {
         let feed = bench.list(bagua_model::alerts::ListAlerts::default()).await?;
@@ -167,10 +190,17 @@ async fn a_route_to_nobody_is_named() -> anyhow::Result<()> {
     let config = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
     let alertmanager = Engine::alertmanager_with(folder.path(), config).await?;
     let bench = Bench::start(db.pool.clone(), &alertmanager.url, &nobody()?, quick())?;
-    push(&alertmanager.url, &[alert("Lonely", "eu-west-1", common::now(), None)?]).await?;
+    push(
+        &alertmanager.url,
+        &[alert("Lonely", "eu-west-1", common::now(), None)?],
+    )
+    .await?;
     bench.until_firing(&["Lonely"]).await?;
     let view = delivery(&bench).await?;
-    assert_eq!((view.told, view.verdict.key.as_str()), (false, keys::DELIVERY_NO_RECEIVER));
+    assert_eq!(
+        (view.told, view.verdict.key.as_str()),
+        (false, keys::DELIVERY_NO_RECEIVER)
+    );
     assert!(view.legs[0].integrations.is_empty());
     Ok(())
 }

@@ -33,7 +33,12 @@ async fn a_storm_fills_the_feed_and_quiet_readings_write_nothing() -> anyhow::Re
     let start = common::now() - Duration::minutes(1);
     let storm: anyhow::Result<Vec<Value>> = (0..MANY)
         .map(|n| {
-            let mut one = alert(&format!("Storm{}", n % 5), ["eu-west-1", "us-east-1"][n % 2], start, None)?;
+            let mut one = alert(
+                &format!("Storm{}", n % 5),
+                ["eu-west-1", "us-east-1"][n % 2],
+                start,
+                None,
+            )?;
             one["labels"]["instance"] = json!(format!("i-{n}"));
             one["endsAt"] = json!("2099-01-01T00:00:00Z");
             Ok(one)
@@ -128,12 +133,19 @@ async fn many_are_acknowledged_in_one_operation_and_what_ended_is_skipped() -> a
     let submit = async |actor: &Actor, input: Value| {
         let console = &bench.console;
         let kind = "alerts.acknowledge";
-        let submitted = console.submit_json(actor, kind, input, Submission::default()).await;
+        let submitted = console
+            .submit_json(actor, kind, input, Submission::default())
+            .await;
         match submitted {
             Err(failure) => Err(failure.kind),
             Ok(submitted) => {
-                let ask = GetOperation { operation: submitted.operation };
-                let done = console.ask(&Actor::system("test"), ask).await.map_err(|f| f.kind)?;
+                let ask = GetOperation {
+                    operation: submitted.operation,
+                };
+                let done = console
+                    .ask(&Actor::system("test"), ask)
+                    .await
+                    .map_err(|f| f.kind)?;
                 serde_json::from_value::<AcknowledgedMany>(done.outcome.unwrap_or_default())
                     .map_err(|_| FailureKind::Internal)
             }
@@ -148,49 +160,130 @@ async fn many_are_acknowledged_in_one_operation_and_what_ended_is_skipped() -> a
     for (input, kind) in [
         (json!({ "alerts": [a, elsewhere] }), FailureKind::Forbidden),
         (json!({ "alerts": [elsewhere] }), FailureKind::Forbidden),
-        (json!({ "alerts": [a, elsewhere], "region": "eu-west-1" }), FailureKind::NotFound),
-        (json!({ "alerts": [Uuid::now_v7()], "region": "eu-west-1" }), FailureKind::NotFound),
-        (json!({ "alerts": [] , "region": "eu-west-1" }), FailureKind::Invalid),
-        (json!({ "alerts": [a], "matching": {}, "region": "eu-west-1" }), FailureKind::Invalid),
+        (
+            json!({ "alerts": [a, elsewhere], "region": "eu-west-1" }),
+            FailureKind::NotFound,
+        ),
+        (
+            json!({ "alerts": [Uuid::now_v7()], "region": "eu-west-1" }),
+            FailureKind::NotFound,
+        ),
+        (
+            json!({ "alerts": [] , "region": "eu-west-1" }),
+            FailureKind::Invalid,
+        ),
+        (
+            json!({ "alerts": [a], "matching": {}, "region": "eu-west-1" }),
+            FailureKind::Invalid,
+        ),
         (json!({ "alerts": [a], "minutes": 0 }), FailureKind::Invalid),
-        (json!({ "alerts": vec![Uuid::now_v7(); 1].into_iter().chain((0..5_000).map(|_| Uuid::now_v7())).collect::<Vec<_>>(), "region": "eu-west-1" }), FailureKind::Invalid),
+        (
+            json!({ "alerts": vec![Uuid::now_v7(); 1].into_iter().chain((0..5_000).map(|_| Uuid::now_v7())).collect::<Vec<_>>(), "region": "eu-west-1" }),
+            FailureKind::Invalid,
+        ),
     ] {
-        assert_eq!(submit(&wei, input.clone()).await, Err(kind), "{}", input.to_string().chars().take(200).collect::<String>());
+        assert_eq!(
+            submit(&wei, input.clone()).await,
+            Err(kind),
+            "{}",
+            input.to_string().chars().take(200).collect::<String>()
+        );
     }
 
     let plan = json!({ "alerts": [a, b], "note": "ours", "minutes": 30 });
     let plan = bench.console.plan_json(&wei, "alerts.acknowledge", plan).await?;
     assert_eq!(plan.plan.summary.args, [("n".to_owned(), "2".to_owned())]);
 
-    let done = submit(&wei, json!({ "alerts": [a, b, ended], "note": "ours", "minutes": 30 })).await;
+    let done = submit(
+        &wei,
+        json!({ "alerts": [a, b, ended], "note": "ours", "minutes": 30 }),
+    )
+    .await;
     // Memory may not have heard of the end yet: it is skipped all the same.
-    assert_eq!(done, Ok(AcknowledgedMany { acknowledged: 2, ended: 1 }));
+    assert_eq!(
+        done,
+        Ok(AcknowledgedMany {
+            acknowledged: 2,
+            ended: 1
+        })
+    );
     until("the feed shows Wei twice", || async {
         let rows = bench.firing().await?;
-        Ok(rows.iter().filter(|v| v.acknowledged.as_ref().is_some_and(|a| a.by == "Wei" && a.until.is_some())).count() == 2)
+        Ok(rows
+            .iter()
+            .filter(|v| {
+                v.acknowledged
+                    .as_ref()
+                    .is_some_and(|a| a.by == "Wei" && a.until.is_some())
+            })
+            .count()
+            == 2)
     })
     .await?;
     let lines = story(&db.pool).await?;
-    assert_eq!(lines.iter().filter(|kind| *kind == "alerts.acknowledged").count(), 1);
-    assert!(!lines.iter().any(|kind| kind == "alert.acknowledged"), "one line tells it: {lines:?}");
+    assert_eq!(
+        lines.iter().filter(|kind| *kind == "alerts.acknowledged").count(),
+        1
+    );
+    assert!(
+        !lines.iter().any(|kind| kind == "alert.acknowledged"),
+        "one line tells it: {lines:?}"
+    );
 
     // All that match, in the regions that one looks after; what came after the look is left alone.
     let looked = common::now();
-    until("the clock has moved on", || async { Ok(common::now() > looked + Duration::milliseconds(2)) }).await?;
+    until("the clock has moved on", || async {
+        Ok(common::now() > looked + Duration::milliseconds(2))
+    })
+    .await?;
     let late = fires(&bench, "Late", "eu-west-1", false).await?;
     let rfc = looked.format(&time::format_description::well_known::Rfc3339)?;
-    let done = submit(&wei, json!({ "matching": { "acknowledged": false }, "received_before": rfc })).await;
-    assert_eq!(done, Err(FailureKind::Conflict), "only {late} is nobody's in eu-west-1");
-    let done = submit(&ana, json!({ "matching": {}, "note": "all", "received_before": rfc })).await;
-    assert_eq!(done, Ok(AcknowledgedMany { acknowledged: 3, ended: 0 }));
-    let audited: i64 = sqlx::query_scalar("SELECT count(*) FROM audit WHERE kind = 'alerts.acknowledge' AND action = 'submit'")
-        .fetch_one(&db.pool)
-        .await?;
+    let done = submit(
+        &wei,
+        json!({ "matching": { "acknowledged": false }, "received_before": rfc }),
+    )
+    .await;
+    assert_eq!(
+        done,
+        Err(FailureKind::Conflict),
+        "only {late} is nobody's in eu-west-1"
+    );
+    let done = submit(
+        &ana,
+        json!({ "matching": {}, "note": "all", "received_before": rfc }),
+    )
+    .await;
+    assert_eq!(
+        done,
+        Ok(AcknowledgedMany {
+            acknowledged: 3,
+            ended: 0
+        })
+    );
+    let audited: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM audit WHERE kind = 'alerts.acknowledge' AND action = 'submit'",
+    )
+    .fetch_one(&db.pool)
+    .await?;
     assert_eq!(audited, 2);
 
-    let cover = bench.console.ask(&wei, CoverAlerts { alerts: vec![a, b] }).await?;
-    assert_eq!(write_matchers(&cover), r#"alertname=~"A|B", region="eu-west-1", component="gateway""#);
-    let hidden = bench.console.ask(&wei, CoverAlerts { alerts: vec![elsewhere] }).await;
+    let cover = bench
+        .console
+        .ask(&wei, CoverAlerts { alerts: vec![a, b] })
+        .await?;
+    assert_eq!(
+        write_matchers(&cover),
+        r#"alertname=~"A|B", region="eu-west-1", component="gateway""#
+    );
+    let hidden = bench
+        .console
+        .ask(
+            &wei,
+            CoverAlerts {
+                alerts: vec![elsewhere],
+            },
+        )
+        .await;
     assert_eq!(hidden.map_err(|f| f.kind).err(), Some(FailureKind::NotFound));
     Ok(())
 }

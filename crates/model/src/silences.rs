@@ -247,7 +247,10 @@ pub struct CreateSilence {
     /// How many minutes from now on; at most 30 days.
     pub minutes: Option<u32>,
     /// Or until when.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ends_at: Option<OffsetDateTime>,
     /// Why: shown wherever an alert is held by it.
     pub comment: String,
@@ -281,7 +284,10 @@ impl TryFrom<Written> for CreateSilence {
             // `2026-11-25T18:00`, with seconds or without.
             (Some(end), Some(offset)) => {
                 let seconds = if end.matches(':').count() < 2 { ":00" } else { "" };
-                Some(OffsetDateTime::parse(&format!("{end}{seconds}{offset}"), &Rfc3339)?)
+                Some(OffsetDateTime::parse(
+                    &format!("{end}{seconds}{offset}"),
+                    &Rfc3339,
+                )?)
             }
         };
         let exact = written.offset.is_some() && ends_at.is_some();
@@ -441,5 +447,30 @@ mod tests {
         assert_eq!(read("\"120\""), Some(Some(120)));
         assert_eq!(read("\"\""), Some(None));
         assert_eq!(read("\"soon\""), None);
+    }
+
+    #[test]
+    fn a_form_says_the_end_as_its_clock_shows_it() {
+        let read = |more: &str| {
+            serde_json::from_str::<CreateSilence>(&format!(r#"{{"matchers":[],"comment":"x"{more}}}"#))
+                .map(|s| (s.minutes, s.ends_at.map(OffsetDateTime::unix_timestamp)))
+        };
+        let end = time::macros::datetime!(2026-11-25 10:00 UTC).unix_timestamp();
+        let form = r#","minutes":"120","ends_at":"2026-11-25T18:00","offset":"+08:00""#;
+        assert_eq!(read(form).ok(), Some((None, Some(end))));
+        let preset = r#","minutes":"120","ends_at":"","offset":"+08:00""#;
+        assert_eq!(read(preset).ok(), Some((Some(120), None)));
+        assert_eq!(
+            read(r#","ends_at":"2026-11-25T10:00:00Z""#).ok(),
+            Some((None, Some(end)))
+        );
+        // Both, elsewhere than in a form, are left to the room to refuse.
+        let both = r#","minutes":5,"ends_at":"2026-11-25T10:00:00Z""#;
+        assert_eq!(read(both).ok(), Some((Some(5), Some(end))));
+        assert!(
+            read(r#","ends_at":"2026-11-25T18:00""#).is_err(),
+            "nobody knows which clock"
+        );
+        assert!(read(r#","until":"x""#).is_err());
     }
 }

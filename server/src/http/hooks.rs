@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bagua_alerts::{LONGEST_BODY, WebhookError};
 use http::{HeaderMap, StatusCode, header};
+use http_body_util::LengthLimitError;
 use serde_json::json;
+use std::error::Error as _;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -34,8 +36,16 @@ pub async fn alertmanager(State(state): State<AppState>, headers: HeaderMap, bod
     }
     // The semaphore is never closed.
     let _permit = READING.acquire().await;
-    let Ok(body) = to_bytes(body, LONGEST_BODY).await else {
-        return refused(&WebhookError::TooLarge);
+    let body = match to_bytes(body, LONGEST_BODY).await {
+        Ok(body) => body,
+        Err(error) if error.source().is_some_and(|e| e.is::<LengthLimitError>()) => {
+            return refused(&WebhookError::TooLarge);
+        }
+        Err(error) => {
+            return refused(&WebhookError::Malformed(format!(
+                "the notification broke off: {error}"
+            )));
+        }
     };
     match state.alerts.webhook(&body, authorization).await {
         Ok(_) => StatusCode::NO_CONTENT.into_response(),

@@ -7,8 +7,8 @@ use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bagua_access::STALE;
-use bagua_core::{Actor, LiveEvent};
 use bagua_core::live::RESET;
+use bagua_core::{Actor, LiveEvent};
 use bagua_model::access::Permission;
 use bagua_model::notices::LiveMessage;
 use bagua_model::region::{Environment, RegionId};
@@ -234,7 +234,9 @@ mod tests {
                 message: message(topic, region),
             })
         };
-        let mut burst: Vec<_> = (0..9).map(|n| told("alerts", Some(["a", "b"][n % 2]), n)).collect();
+        let mut burst: Vec<_> = (0..9)
+            .map(|n| told("alerts", Some(["a", "b"][n % 2]), n))
+            .collect();
         burst.insert(4, told("operations", Some("a"), 100));
         burst.insert(5, told("operations", Some("a"), 101));
         let cursors: Vec<_> = gathered(burst).iter().map(|e| e.cursor.clone()).collect();

@@ -149,10 +149,7 @@ pub fn router(state: AppState) -> Router {
         .route("/assets/{*path}", get(site::assets))
         .route("/favicon.ico", get(site::favicon));
     let machines = Router::new()
-        .route(
-            "/hooks/alertmanager",
-            post(hooks::alertmanager).layer(in_time),
-        )
+        .route("/hooks/alertmanager", post(hooks::alertmanager).layer(in_time))
         .route("/healthz", get(hooks::healthz))
         .route("/readyz", get(hooks::readyz));
     // A compressed stream would be held back until a block is full.

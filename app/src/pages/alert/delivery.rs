@@ -37,7 +37,11 @@ fn leg(ui: Ui, leg: &DeliveryLeg, since: OffsetDateTime) -> Node {
     };
     let by = match leg.integrations.is_empty() {
         true => ui.t(keys::UI_DELIVERY_NOBODY).into(),
-        false => leg.integrations.iter().map(|i| integration(ui, i)).collect::<Node>(),
+        false => leg
+            .integrations
+            .iter()
+            .map(|i| integration(ui, i))
+            .collect::<Node>(),
     };
     let received = match leg.received {
         Some(at) => moment(at),

@@ -71,7 +71,13 @@ pub fn bar(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwS
     };
     let all = feed.show_or(
         ui,
-        move |feed| if may_acknowledge { matching(ui, &filter.get_untracked(), feed) } else { ().into() },
+        move |feed| {
+            if may_acknowledge {
+                matching(ui, &filter.get_untracked(), feed)
+            } else {
+                ().into()
+            }
+        },
         |_, _| ().into(),
     );
     html! {

@@ -32,7 +32,9 @@ pub fn page() -> Node {
         let silences = params.with_untracked(|q| q.get("silence").is_some());
         if silences { "/alerts/silences" } else { "/alerts" }
     };
-    plan.page(ui, move |view| plan::whole(ui, view, plan::token(), back().to_owned()))
+    plan.page(ui, move |view| {
+        plan::whole(ui, view, plan::token(), back().to_owned())
+    })
 }
 
 /// Kind and input of the operation, joined for the question's key.
@@ -53,9 +55,7 @@ fn wish(params: &ParamsMap) -> String {
             false => alerts.iter().filter_map(|id| id.parse().ok()).collect(),
         },
         matching: all.then(|| narrowed(&get)),
-        received_before: OffsetDateTime::parse(&get("seen"), &Rfc3339)
-            .ok()
-            .filter(|_| all),
+        received_before: OffsetDateTime::parse(&get("seen"), &Rfc3339).ok().filter(|_| all),
         region: None,
         note: get("note"),
         minutes: some(get("minutes")).and_then(|m| m.parse().ok()),
@@ -75,7 +75,9 @@ async fn planned(wish: String) -> Answered<Payload> {
         // Who may end them everywhere needs no region. Others end those of one region, and say which.
         let region = all.and_then(|all| all.read(|all: &Vec<SilenceView>| common(all, &expire.silences)))?;
         return match (whole, region) {
-            (Err(refused), Some(region)) if refused.0.kind == bagua_model::failure::FailureKind::Forbidden => {
+            (Err(refused), Some(region))
+                if refused.0.kind == bagua_model::failure::FailureKind::Forbidden =>
+            {
                 let limited = ExpireSilences {
                     region: Some(region),
                     ..expire

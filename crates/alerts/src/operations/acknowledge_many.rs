@@ -79,7 +79,11 @@ impl Applies<AcknowledgeAlerts> for Alerts {
         let mut estimates: Vec<Text> = rules
             .iter()
             .take(RULES)
-            .map(|(name, n)| Text::new(keys::ALERT_PLAN_OF_RULE).with("name", name).with("n", n))
+            .map(|(name, n)| {
+                Text::new(keys::ALERT_PLAN_OF_RULE)
+                    .with("name", name)
+                    .with("n", n)
+            })
             .collect();
         if let Some(rest) = rules.len().checked_sub(RULES).filter(|n| *n > 0) {
             estimates.push(Text::new(keys::ALERT_PLAN_MORE_RULES).with("n", rest));
@@ -176,8 +180,7 @@ impl Alerts {
     /// that is not there, or in another region than the operation says, is answered as if there were none.
     async fn meant(&self, cx: &PlanContext, operation: &AcknowledgeAlerts) -> Result<Meant, Failure> {
         let snapshot = self.firing()?;
-        let in_region =
-            |view: &AlertView| operation.region.is_none() || view.region == operation.region;
+        let in_region = |view: &AlertView| operation.region.is_none() || view.region == operation.region;
         if let Some(matching) = &operation.matching {
             if !operation.alerts.is_empty() {
                 return Err(Failure::field("alerts", Text::new(keys::ALERT_FAILURE_EITHER)));
@@ -200,7 +203,10 @@ impl Alerts {
         }
         let wanted: BTreeSet<Uuid> = operation.alerts.iter().copied().collect();
         if wanted.is_empty() {
-            return Err(Failure::field("alerts", Text::new(keys::ALERT_FAILURE_NONE_CHOSEN)));
+            return Err(Failure::field(
+                "alerts",
+                Text::new(keys::ALERT_FAILURE_NONE_CHOSEN),
+            ));
         }
         if wanted.len() > MOST {
             return Err(too_many("alerts"));
@@ -210,11 +216,21 @@ impl Alerts {
             .filter(|v| wanted.contains(&v.alert))
             .map(|v| (v.alert, v))
             .collect();
-        let missing: Vec<Uuid> = wanted.iter().copied().filter(|id| !found.contains_key(id)).collect();
+        let missing: Vec<Uuid> = wanted
+            .iter()
+            .copied()
+            .filter(|id| !found.contains_key(id))
+            .collect();
         let others = store::of_ids(&self.db, &missing)
             .await
             .map_err(bagua_core::db::failure)?;
-        if others.len() < missing.len() || !others.iter().map(|e| &e.view).chain(found.values().copied()).all(in_region) {
+        if others.len() < missing.len()
+            || !others
+                .iter()
+                .map(|e| &e.view)
+                .chain(found.values().copied())
+                .all(in_region)
+        {
             return Err(no_such_alert());
         }
         let (stored, ended): (Vec<_>, Vec<_>) = others

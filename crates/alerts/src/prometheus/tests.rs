@@ -79,12 +79,20 @@ fn a_prometheus_that_started_in_between_cannot_tell_two_stretches_apart() {
 #[test]
 fn many_alerts_are_told_apart_by_the_labels_that_all_of_them_have() {
     let mut testimony = testimony(vec![active("gateway", BEFORE), active("runner", BEFORE)]);
-    testimony.rules[0].alerts[0].labels.insert("zone".into(), "a".into());
+    testimony.rules[0].alerts[0]
+        .labels
+        .insert("zone".into(), "a".into());
     let judge = testimony.judge();
     let ask = |pairs: &[(&str, &str)]| judge.of(&labels(pairs), START);
     let named = ("alertname", "ServiceDown");
-    assert_eq!(ask(&[named, ("component", "gateway"), ("zone", "a")]), Word::GoesOn);
-    assert_eq!(ask(&[named, ("component", "gateway"), ("zone", "b")]), Word::Ended);
+    assert_eq!(
+        ask(&[named, ("component", "gateway"), ("zone", "a")]),
+        Word::GoesOn
+    );
+    assert_eq!(
+        ask(&[named, ("component", "gateway"), ("zone", "b")]),
+        Word::Ended
+    );
     assert_eq!(ask(&[named, ("component", "postgres")]), Word::Ended);
     // A label that was dropped on the way leaves the question open to each of them.
     assert_eq!(ask(&[named]), Word::GoesOn);

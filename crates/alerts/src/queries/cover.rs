@@ -20,7 +20,10 @@ impl Answers<CoverAlerts> for Alerts {
     async fn answer(&self, cx: &AskContext, query: CoverAlerts) -> Result<Vec<Matcher>, Failure> {
         let wanted: BTreeSet<_> = query.alerts.iter().collect();
         if wanted.is_empty() {
-            return Err(Failure::field("alerts", Text::new(keys::ALERT_FAILURE_NONE_CHOSEN)));
+            return Err(Failure::field(
+                "alerts",
+                Text::new(keys::ALERT_FAILURE_NONE_CHOSEN),
+            ));
         }
         if wanted.len() > MOST {
             let text = Text::new(keys::SILENCE_FAILURE_COVER).with("most", MOST);
@@ -72,7 +75,11 @@ mod tests {
 
     #[test]
     fn what_they_share_is_said_and_what_differs_is_listed() {
-        let one = labels(&[("alertname", "Slow.1"), ("region", "eu-west-1"), ("component", "gateway")]);
+        let one = labels(&[
+            ("alertname", "Slow.1"),
+            ("region", "eu-west-1"),
+            ("component", "gateway"),
+        ]);
         let two = labels(&[("alertname", "Down"), ("region", "eu-west-1")]);
         let matchers = cover(&[&one, &two]);
         assert_eq!(

@@ -20,10 +20,20 @@ impl Answers<GetDelivery> for Alerts {
     async fn answer(&self, cx: &AskContext, query: GetDelivery) -> Result<DeliveryView, Failure> {
         let episode = self.seen(cx, query.alert).await?;
         let view = &episode.view;
-        let status = self.alertmanager.status().await.map_err(|e| alertmanager_failure(&e))?;
+        let status = self
+            .alertmanager
+            .status()
+            .await
+            .map_err(|e| alertmanager_failure(&e))?;
         let routing = Routing::read(&status.config.original).map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "Alertmanager's configuration cannot be followed");
-            Failure::new(FailureKind::Unavailable, Text::new(keys::DELIVERY_FAILURE_CONFIGURATION))
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "Alertmanager's configuration cannot be followed"
+            );
+            Failure::new(
+                FailureKind::Unavailable,
+                Text::new(keys::DELIVERY_FAILURE_CONFIGURATION),
+            )
         })?;
         let counts = self.counted().await;
         let legs: Vec<DeliveryLeg> = routing
@@ -108,7 +118,11 @@ impl Alerts {
                 None => Text::new(keys::DELIVERY_INHIBITED_UNSEEN),
             }));
         }
-        let all = self.alertmanager.silences().await.map_err(|e| alertmanager_failure(&e))?;
+        let all = self
+            .alertmanager
+            .silences()
+            .await
+            .map_err(|e| alertmanager_failure(&e))?;
         let silence = all.into_iter().find(|s| s.id == *first);
         Ok(Some(silence.map_or_else(
             || Text::new(keys::DELIVERY_SILENCED_UNKNOWN).with("id", first),
@@ -136,7 +150,9 @@ impl Alerts {
             .filter_map(|leg| Some((leg, leg.received.filter(|at| *at >= view.started_at)?)))
             .max_by_key(|(_, at)| *at);
         let told_text = |key, (leg, at): (&DeliveryLeg, OffsetDateTime)| {
-            Text::new(key).with("receiver", &leg.receiver).with("at", said(at))
+            Text::new(key)
+                .with("receiver", &leg.receiver)
+                .with("at", said(at))
         };
         if view.state == AlertState::Resolved {
             return match told {
@@ -152,21 +168,35 @@ impl Alerts {
         }
         if legs.iter().all(|leg| leg.integrations.is_empty()) {
             let receivers: Vec<_> = legs.iter().map(|l| l.receiver.as_str()).collect();
-            return (false, Text::new(keys::DELIVERY_NO_RECEIVER).with("receiver", receivers.join(", ")));
+            return (
+                false,
+                Text::new(keys::DELIVERY_NO_RECEIVER).with("receiver", receivers.join(", ")),
+            );
         }
-        if let Some(last) = self.watchdog_last_seen().filter(|last| now - *last > PIPELINE_PATIENCE) {
-            return (false, Text::new(keys::DELIVERY_PIPELINE_DEAD).with("at", said(last)));
+        if let Some(last) = self
+            .watchdog_last_seen()
+            .filter(|last| now - *last > PIPELINE_PATIENCE)
+        {
+            return (
+                false,
+                Text::new(keys::DELIVERY_PIPELINE_DEAD).with("at", said(last)),
+            );
         }
         let age = (now - view.received_at.max(view.started_at)).whole_seconds();
         let waits = legs.iter().find(|leg| {
             seconds(&leg.wait).is_some_and(|wait| u64::try_from(age).is_ok_and(|age| age < wait))
         });
         if let Some(leg) = waits {
-            let text = Text::new(keys::DELIVERY_WAITS).with("receiver", &leg.receiver).with("wait", &leg.wait);
+            let text = Text::new(keys::DELIVERY_WAITS)
+                .with("receiver", &leg.receiver)
+                .with("wait", &leg.wait);
             return (false, text);
         }
         let failing = legs.iter().find_map(|leg| {
-            let bad = leg.integrations.iter().find(|i| i.failed.is_some_and(|n| n > 0))?;
+            let bad = leg
+                .integrations
+                .iter()
+                .find(|i| i.failed.is_some_and(|n| n > 0))?;
             Some((leg, bad))
         });
         if let Some((leg, bad)) = failing {
@@ -194,5 +224,11 @@ impl Alerts {
 /// A time inside a sentence that is made on the server, which does not know the reader's zone.
 fn said(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
-    format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second())
+    format!(
+        "{} {:02}:{:02}:{:02} UTC",
+        at.date(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
 }

@@ -42,7 +42,11 @@ fn groups(snapshot: &Snapshot, query: &GroupAlerts, sight: &Sight) -> AlertGroup
         group.newest = group.newest.max(view.started_at);
     }
     let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by(|a, b| Reverse(a.firing).cmp(&Reverse(b.firing)).then_with(|| a.key.cmp(&b.key)));
+    groups.sort_by(|a, b| {
+        Reverse(a.firing)
+            .cmp(&Reverse(b.firing))
+            .then_with(|| a.key.cmp(&b.key))
+    });
     let left_out = groups.len().saturating_sub(MOST);
     groups.truncate(MOST);
     AlertGroups {

@@ -68,7 +68,8 @@ fn a_page_goes_on_where_the_last_ended_though_rows_came_and_went() {
                 after: first.page.next,
                 ..query.clone()
             },
-            &Sight(None), NOW,
+            &Sight(None),
+            NOW,
         )
         .expect("our cursor");
     assert_eq!(ids(&second), [4, 1]);
@@ -78,7 +79,8 @@ fn a_page_goes_on_where_the_last_ended_though_rows_came_and_went() {
                 after: second.page.next,
                 ..query.clone()
             },
-            &Sight(None), NOW,
+            &Sight(None),
+            NOW,
         )
         .expect("our cursor");
     assert_eq!((ids(&third), third.page.next), (vec![5], None));
@@ -89,7 +91,8 @@ fn a_page_goes_on_where_the_last_ended_though_rows_came_and_went() {
                     after: Some("nonsense".into()),
                     ..query
                 },
-                &Sight(None), NOW
+                &Sight(None),
+                NOW
             )
             .is_err()
     );
@@ -98,7 +101,11 @@ fn a_page_goes_on_where_the_last_ended_though_rows_came_and_went() {
 #[test]
 fn a_reader_of_one_region_sees_and_counts_only_that() {
     let feed = snapshot()
-        .list(&ListAlerts::default(), &Sight(Some(vec!["eu-west-1".into()])), NOW)
+        .list(
+            &ListAlerts::default(),
+            &Sight(Some(vec!["eu-west-1".into()])),
+            NOW,
+        )
         .expect("no cursor");
     assert_eq!((ids(&feed), feed.firing), (vec![3, 4, 1], [2, 1, 0]));
     let nobody = snapshot()
@@ -187,7 +194,10 @@ fn one_change_among_many_leaves_the_others_alone() {
     let ids: Vec<_> = after.rows().iter().map(|e| e.view.alert.as_u128()).collect();
     assert_eq!(ids, [9, 2, 4, 1, 5]);
     assert!(after.rows()[1].view.suppressed);
-    assert!(Arc::ptr_eq(&after.rows()[2], &before.rows()[2]), "what has not changed is the same row");
+    assert!(
+        Arc::ptr_eq(&after.rows()[2], &before.rows()[2]),
+        "what has not changed is the same row"
+    );
     assert_ne!(after.revision(), before.revision());
 }
 
@@ -199,5 +209,8 @@ fn the_feed_says_how_many_match_on_all_pages() {
         ..ListAlerts::default()
     };
     let feed = snapshot().list(&query, &Sight(None), NOW).expect("no cursor");
-    assert_eq!((feed.page.rows.len(), feed.matching, feed.firing), (1, Some(3), [3, 1, 1]));
+    assert_eq!(
+        (feed.page.rows.len(), feed.matching, feed.firing),
+        (1, Some(3), [3, 1, 1])
+    );
 }

@@ -30,7 +30,11 @@ pub async fn apply<'a>(
     if !wish.touched.is_empty() {
         wish.update(db, stamp.now).await?;
         let rows = episodes!("FROM alerts WHERE id = ANY ($1) FOR UPDATE", &wish.touched);
-        after.extend(all(rows.fetch_all(&mut *db).await?).into_iter().map(|e| (e.view.alert, e)));
+        after.extend(
+            all(rows.fetch_all(&mut *db).await?)
+                .into_iter()
+                .map(|e| (e.view.alert, e)),
+        );
     }
     if !wish.opened.is_empty() {
         insert(db, &wish.opened, stamp.now).await?;
