@@ -68,8 +68,10 @@ const NEVER: i64 = i64::MIN;
 /// How patient the room is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// How often Alertmanager's list is read.
+    /// How often Alertmanager's list is read while something changes.
     pub reconcile_every: Duration,
+    /// Memory follows the rows by what the live stream tells; this often it is compared with all of them.
+    pub compare_every: Duration,
     /// How long after its start Prometheus is not yet believed about an end.
     pub settling: Duration,
     /// How long after its start Alertmanager's silence about an alert that Prometheus does not know means nothing yet.
@@ -80,6 +82,7 @@ impl Default for Timing {
     fn default() -> Timing {
         Timing {
             reconcile_every: Duration::from_secs(3),
+            compare_every: Duration::from_secs(60),
             // Two evaluations of 15 s.
             settling: Duration::from_secs(30),
             // Prometheus repeats its alerts every minute, others do alike.

@@ -208,6 +208,30 @@ struct ApiActive {
     active_at: OffsetDateTime,
 }
 
+/// What an instant query found.
+#[derive(Deserialize)]
+struct Found {
+    result: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    metric: HashMap<String, String>,
+    value: (f64, String),
+}
+
+impl Found {
+    /// Prometheus writes numbers as text. What is no number (`NaN`: nothing was there to count) is not known, which is
+    /// not the same as none.
+    fn by_label(self, label: &str) -> HashMap<String, f64> {
+        let samples = self.result.into_iter().filter_map(|mut sample| {
+            let value = sample.value.1.parse().ok().filter(|v: &f64| v.is_finite())?;
+            Some((sample.metric.remove(label)?, value))
+        });
+        samples.collect()
+    }
+}
+
 impl Prometheus {
     /// A client for the Prometheus at `base`.
     ///
@@ -254,27 +278,13 @@ impl Prometheus {
     /// # Errors
     /// When it does not answer in time or in another shape.
     pub async fn by_label(&self, query: &str, label: &str) -> Result<HashMap<String, f64>, reqwest::Error> {
-        #[derive(Deserialize)]
-        struct Found {
-            result: Vec<Sample>,
-        }
-        #[derive(Deserialize)]
-        struct Sample {
-            metric: HashMap<String, String>,
-            value: (f64, String),
-        }
         let mut url = self
             .base
             .join("api/v1/query")
             .unwrap_or_else(|_| self.base.clone());
         url.query_pairs_mut().append_pair("query", query);
         let found: Found = self.fetch(url).await?;
-        let samples = found.result.into_iter().filter_map(|mut sample| {
-            // Prometheus writes numbers as text, NaN among them, which counts nothing.
-            let value = sample.value.1.parse().ok().filter(|v: &f64| v.is_finite())?;
-            Some((sample.metric.remove(label)?, value))
-        });
-        Ok(samples.collect())
+        Ok(found.by_label(label))
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, reqwest::Error> {

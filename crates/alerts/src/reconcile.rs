@@ -24,8 +24,6 @@ use uuid::Uuid;
 
 /// Longer than it takes to find out that the database is away.
 const DATABASE_TIME_OUT: Duration = Duration::from_secs(4);
-/// Memory follows the rows by what the live stream tells; this often it is compared with all of them.
-const COMPARE_ALL_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) struct Reconciler {
     room: Arc<Alerts>,
@@ -234,7 +232,9 @@ impl Reconciler {
     /// Compares memory with all rows, when that is due.
     async fn compare_all(&mut self, reading: Option<&Reading>) -> Result<(), Fault> {
         let snapshot = self.room.snapshot.load();
-        let due = self.compared.is_none_or(|at| at.elapsed() >= COMPARE_ALL_EVERY);
+        let due = self
+            .compared
+            .is_none_or(|at| at.elapsed() >= self.room.timing.compare_every);
         if !due && snapshot.filled && !snapshot.degraded {
             return Ok(());
         }

@@ -93,7 +93,8 @@ impl Snapshot {
         let ids: HashSet<Uuid> = changed.iter().map(|e| e.view.alert).collect();
         let stored: HashSet<&str> = changed.iter().map(|e| e.view.fingerprint.as_str()).collect();
         let stand = |e: &&Arc<Episode>| {
-            !ids.contains(&e.view.alert) && !(e.provisional && stored.contains(e.view.fingerprint.as_str()))
+            let replaced = e.provisional && stored.contains(e.view.fingerprint.as_str());
+            !replaced && !ids.contains(&e.view.alert)
         };
         let mut rows: Vec<_> = self.rows.iter().filter(stand).cloned().collect();
         drop(stored);

@@ -22,12 +22,16 @@ impl Alerts {
         let before = self.snapshot.load_full();
         let known: HashMap<Uuid, &Arc<_>> = before.rows().iter().map(|e| (e.view.alert, e)).collect();
         let mut rows = Vec::with_capacity(before.rows().len());
+        let mut same = before.filled && !before.degraded;
         let mut stored = store::firing(&self.db);
         // What has not changed stays the row that it is: the new picture costs no second memory.
         while let Some(row) = stored.try_next().await? {
             rows.push(match known.get(&row.view.alert) {
-                Some(same) if ***same == row => Arc::clone(same),
-                _ => Arc::new(row),
+                Some(known) if ***known == row => Arc::clone(known),
+                _ => {
+                    same = false;
+                    Arc::new(row)
+                }
             });
         }
         drop(stored);
@@ -40,6 +44,9 @@ impl Alerts {
             .cloned()
             .collect();
         drop(fingerprints);
+        if same && rows.len() + kept.len() == before.rows().len() {
+            return Ok(());
+        }
         self.fill(Snapshot::new(kept.into_iter().chain(rows), false));
         if before.degraded {
             self.tell_browsers();

@@ -103,6 +103,7 @@ async fn written(db: &TestDb) -> anyhow::Result<(Option<String>, i64)> {
     Ok((youngest.await?, lines.await?))
 }
 
+/// With `ends` it has ended in the database, and memory has not heard of it.
 async fn fires(bench: &Bench, name: &str, region: &str, ends: bool) -> anyhow::Result<Uuid> {
     let start = common::now() - Duration::minutes(5);
     bench
@@ -257,7 +258,7 @@ async fn many_are_acknowledged_in_one_operation_and_what_ended_is_skipped() -> a
         done,
         Ok(AcknowledgedMany {
             acknowledged: 3,
-            ended: 0
+            ended: 1
         })
     );
     let audited: i64 = sqlx::query_scalar(

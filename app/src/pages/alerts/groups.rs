@@ -1,6 +1,6 @@
 //! A storm of alerts counted by group; one group at a time is open.
 
-use super::{held, narrowed, severities};
+use super::filters::{held, narrowed, severities};
 use crate::asked::{Asked, Payload, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;

@@ -1,6 +1,6 @@
 //! `/alerts/selection`: what was chosen on a list, as one operation that is looked at before it is confirmed.
 
-use super::narrowed;
+use super::filters::narrowed;
 use crate::asked::{Payload, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;

@@ -61,8 +61,7 @@ impl Applies<AcknowledgeAlerts> for Alerts {
         check_words(&operation.note, operation.minutes)?;
         let meant = self.meant(cx, operation).await?;
         if meant.firing.is_empty() {
-            let text = Text::new(keys::ALERT_FAILURE_ALL_ENDED).with("n", meant.ended);
-            return Err(Failure::new(FailureKind::Conflict, text));
+            return Err(all_ended(meant.ended));
         }
         let by = name_of(&cx.actor);
         let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
@@ -140,6 +139,10 @@ impl Applies<AcknowledgeAlerts> for Alerts {
                 .map(|minutes| cx.now + time::Duration::minutes(i64::from(minutes))),
         };
         let ids: Vec<Uuid> = firing.iter().map(|v| v.alert).collect();
+        let ended = meant.ended + wanted.len() - ids.len();
+        if ids.is_empty() {
+            return Err(all_ended(ended));
+        }
         let told = Text::new(keys::ALERT_EVENT_ACKNOWLEDGED_MANY)
             .with("by", &by.by)
             .with("n", ids.len());
@@ -170,7 +173,7 @@ impl Applies<AcknowledgeAlerts> for Alerts {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Ok(AcknowledgedMany {
             acknowledged: count(ids.len()),
-            ended: count(meant.ended + wanted.len() - ids.len()),
+            ended: count(ended),
         })
     }
 }
@@ -242,6 +245,11 @@ impl Alerts {
             ended: ended.len(),
         })
     }
+}
+
+fn all_ended(n: usize) -> Failure {
+    let text = Text::new(keys::ALERT_FAILURE_ALL_ENDED).with("n", n);
+    Failure::new(FailureKind::Conflict, text)
 }
 
 fn too_many(field: &str) -> Failure {

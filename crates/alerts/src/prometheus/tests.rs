@@ -98,3 +98,17 @@ fn many_alerts_are_told_apart_by_the_labels_that_all_of_them_have() {
     assert_eq!(ask(&[named]), Word::GoesOn);
     assert_eq!(ask(&[("alertname", "Other")]), Word::Stranger);
 }
+
+#[test]
+fn what_is_no_number_is_not_known_and_not_none() {
+    let found: Found = serde_json::from_str(
+        r#"{"resultType":"vector","result":[
+            {"metric":{"integration":"webhook"},"value":[1700000000.1,"3.75"]},
+            {"metric":{"integration":"email"},"value":[1700000000.1,"NaN"]},
+            {"metric":{"integration":"slack"},"value":[1700000000.1,"+Inf"]},
+            {"metric":{},"value":[1700000000.1,"1"]}]}"#,
+    )
+    .expect("it is as Prometheus answers");
+    let counted = found.by_label("integration");
+    assert_eq!((counted.len(), counted.get("webhook")), (1, Some(&3.75)));
+}

@@ -48,7 +48,7 @@ fn cover(alerts: &[&BTreeMap<String, String>]) -> Vec<Matcher> {
             .collect();
         match values.iter().collect::<Vec<_>>()[..] {
             // None of them has it.
-            [only] if only.is_empty() => None,
+            [&""] => None,
             [only] => Some(Matcher::equal(*label, *only)),
             // Some have it and some do not: it tells them apart from nothing.
             _ if values.contains("") => None,
