@@ -7,10 +7,12 @@
 //   fault to screen killed process -> row on the live stream; our own share (webhook received -> live message) apart
 //   memory          resident memory of the console after the load
 //   warm start      `bagua up` on a folder that has been used -> ready
+//   storm           20,000 alerts fire (storm.mjs); BAGUA_BENCH_ONLY=storm measures nothing else
 import { spawn, execFileSync } from "node:child_process";
 import { mkdtempSync, chmodSync, readFileSync, rmSync, existsSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import { storm } from "./storm.mjs";
 
 const target = process.env.CARGO_TARGET_DIR;
 const bagua = process.env.BAGUA_BIN ?? join(target, "release", "bagua");
@@ -129,21 +131,14 @@ async function rpc(path, body, cookie) {
 }
 
 const figures = {};
-let stack = up();
-try {
-  const first = await stack.ready;
-  figures["cold start, s (new folder, initdb included)"] = (first.ms / 1000).toFixed(1);
-  const link = await until("one-time link", () => first.out().match(/https?:\/\/\S+\/welcome\?token=(\S+)/)?.[1], 10_000);
-  const welcome = await form("/welcome", { token: link, name: "Bench", email: "bench@example.org", password });
-  const cookie = welcome.headers.getSetCookie().length
-    ? cookieOf(welcome)
-    : cookieOf(await form("/sign-in", { email: "bench@example.org", password }));
+const only = process.env.BAGUA_BENCH_ONLY;
+async function metricsPage() {
+  const token = readFileSync(join(data, "console.toml"), "utf8").match(/\[metrics\][^[]*token\s*=\s*"([^"]+)"/)?.[1];
+  return (await fetch(origin + "/metrics", { headers: { authorization: `Bearer ${token}` } })).text();
+}
 
-  const console_ = await supervisor("/components/global/console");
-  await until("a healthy map", async () => {
-    const world = JSON.stringify(await rpc("/rpc/ask", { kind: "regions.world", query: {} }, cookie));
-    return !world.includes("unknown");
-  });
+/** What an ordinary day costs. */
+async function ordinary(cookie, pid) {
   load("/healthz", cookie);
   const limit = load("/healthz", cookie);
   load("/", cookie);
@@ -155,7 +150,7 @@ try {
   figures["limit of the same server (/healthz), requests/s"] = limit.rate.toFixed(0);
   figures["overview ÷ limit"] = (overview.rate / limit.rate).toFixed(3);
   figures["overview, bytes of HTML"] = (await (await fetch(origin + "/", { headers: { cookie } })).text()).length;
-  figures["console memory after load, MB"] = resident(console_.pid).toFixed(0);
+  figures["console memory after load, MB"] = resident(pid).toFixed(0);
 
   const manifest = JSON.parse(readFileSync(join(site, "manifest.json"), "utf8"));
   const files = Object.entries(manifest.files).filter(([name]) => /^pkg\/bagua\.(js|wasm|css)$/.test(name));
@@ -173,11 +168,30 @@ try {
   figures["frozen process → row on screen, s (rule waits 60 s)"] = ((row - killed) / 1000).toFixed(1);
   stream.close();
   process.kill(victim.pid, "SIGCONT");
-  const token = readFileSync(join(data, "console.toml"), "utf8").match(/\[metrics\][^[]*token\s*=\s*"([^"]+)"/)?.[1];
-  const metrics = await (await fetch(origin + "/metrics", { headers: { authorization: `Bearer ${token}` } })).text();
+  const metrics = await metricsPage();
   const sum = Number(metrics.match(/alerts_intake_seconds_sum\S*\s+(\S+)/)?.[1]);
   const count = Number(metrics.match(/alerts_intake_seconds_count\S*\s+(\S+)/)?.[1]);
   if (count) figures["our own share, webhook → committed row, ms (mean)"] = ((sum / count) * 1000).toFixed(1);
+}
+
+let stack = up();
+
+try {
+  const first = await stack.ready;
+  figures["cold start, s (new folder, initdb included)"] = (first.ms / 1000).toFixed(1);
+  const link = await until("one-time link", () => first.out().match(/https?:\/\/\S+\/welcome\?token=(\S+)/)?.[1], 10_000);
+  const welcome = await form("/welcome", { token: link, name: "Bench", email: "bench@example.org", password });
+  const cookie = welcome.headers.getSetCookie().length
+    ? cookieOf(welcome)
+    : cookieOf(await form("/sign-in", { email: "bench@example.org", password }));
+
+  const console_ = await supervisor("/components/global/console");
+  await until("a healthy map", async () => {
+    const world = JSON.stringify(await rpc("/rpc/ask", { kind: "regions.world", query: {} }, cookie));
+    return !world.includes("unknown");
+  });
+  if (only !== "storm") await ordinary(cookie, console_.pid);
+  await storm({ origin, port, cookie, rpc, until, resident, pid: console_.pid, metricsPage, figures });
 
   await down(stack.child);
   stack = up();

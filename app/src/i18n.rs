@@ -99,6 +99,11 @@ fn in_zone(at: OffsetDateTime) -> OffsetDateTime {
     UtcOffset::from_hms(ZONE_HOURS, 0, 0).map_or(at, |zone| at.to_offset(zone))
 }
 
+/// The zone's distance from UTC, `+08:00`.
+pub fn offset() -> String {
+    format!("{ZONE_HOURS:+03}:00")
+}
+
 fn plain(at: OffsetDateTime) -> String {
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",

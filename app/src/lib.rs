@@ -68,6 +68,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/regions/:region/:service") view=Second(Page::Component)/>
                     <Route path=path!("/alerts") view=Second(Page::Alerts)/>
                     <Route path=path!("/alerts/silences") view=Second(Page::Silences)/>
+                    <Route path=path!("/alerts/selection") view=Second(Page::Selection)/>
                     <Route path=path!("/alerts/:alert") view=Second(Page::Alert)/>
                     <Route path=path!("/operations") view=Second(Page::Operations)/>
                     <Route path=path!("/operations/new") view=Second(Page::Plan)/>

@@ -32,6 +32,8 @@ pub enum Page {
     Alerts,
     /// `/alerts/silences`.
     Silences,
+    /// `/alerts/selection`.
+    Selection,
     /// `/alerts/{alert}`.
     Alert,
     /// `/operations`.
@@ -65,6 +67,7 @@ fn draw(page: Page) -> Node {
         Page::Component => pages::component::page(),
         Page::Alerts => pages::alerts::page(),
         Page::Silences => pages::silences::page(),
+        Page::Selection => pages::alerts::selection::page(),
         Page::Alert => pages::alert::page(),
         Page::Operations => pages::operations::page(),
         Page::Plan => pages::plan::page(),

@@ -1,13 +1,13 @@
 //! The keys of every page. Typing in a field is never taken for one of them, nor is what an input method composes.
 
-use super::{GO, PALETTE, ROW_KEYS, SEARCH, SHEET};
+use super::{GO, PALETTE, ROW_KEYS, SEARCH, SHEET, TICK};
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 use std::cell::Cell;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlDialogElement, HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlDialogElement, HtmlElement, KeyboardEvent, MouseEvent, MouseEventInit};
 
 /// How long after `g` the letter may come, milliseconds.
 const GO_WITHIN_MS: f64 = 1_500.0;
@@ -52,6 +52,7 @@ pub fn listen() {
                 "?" => open(SHEET),
                 "j" => walk(1),
                 "k" => walk(-1),
+                "X" => tick_upto(),
                 other => ROW_KEYS
                     .iter()
                     .find(|(letter, _)| *letter == other)
@@ -145,6 +146,19 @@ fn walk(by: i32) -> bool {
         });
         link.focus().is_ok()
     })
+}
+
+/// Clicks the tick of the row that has the focus, with the shift key held.
+fn tick_upto() -> bool {
+    let Some(tick) = row_with_focus().and_then(|row| row.query_selector(TICK).ok().flatten()) else {
+        return false;
+    };
+    let how = MouseEventInit::new();
+    how.set_bubbles(true);
+    how.set_cancelable(true);
+    how.set_shift_key(true);
+    MouseEvent::new_with_mouse_event_init_dict("click", &how)
+        .is_ok_and(|click| tick.dispatch_event(&click).is_ok())
 }
 
 /// Presses the control of this name on the row that has the focus, or on the page that is about one thing.

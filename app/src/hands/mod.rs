@@ -21,9 +21,14 @@ const PALETTE: &str = "palette";
 /// The id of the sheet of keys.
 const SHEET: &str = "keys";
 
+/// A row's tick. With the shift key it ticks all rows from the one before.
+#[cfg(feature = "hydrate")]
+const TICK: &str = "input[type=checkbox]";
+
 /// What a key on a row presses: a control that the row has for the pointer too.
 #[cfg(feature = "hydrate")]
-const ROW_KEYS: [(&str, &str); 3] = [
+const ROW_KEYS: [(&str, &str); 4] = [
+    ("x", TICK),
     ("a", "summary.button"),
     ("s", "a[href*='silence']"),
     ("r", "a[href*='kind=component.restart']"),
@@ -49,12 +54,13 @@ pub fn dialogs(ui: Ui) -> Node {
 
 /// The sheet of keys.
 fn sheet(ui: Ui) -> Node {
-    let lines: [(&[&str], &'static str); 10] = [
+    let lines: [(&[&str], &'static str); 11] = [
         (&["/"], keys::UI_KEYS_SEARCH),
         (&["Ctrl K", "⌘ K"], keys::UI_KEYS_PALETTE),
         (&["?"], keys::UI_KEYS_SHEET),
         (&["j", "k"], keys::UI_KEYS_ROWS),
         (&["Enter"], keys::UI_KEYS_OPEN),
+        (&["x", "Shift X"], keys::UI_KEYS_SELECT),
         (&["a"], keys::UI_KEYS_ACKNOWLEDGE),
         (&["s"], keys::UI_KEYS_SILENCE),
         (&["r"], keys::UI_KEYS_RESTART),

@@ -1,5 +1,7 @@
 //! One alert: what it says, who has it, what changed just before it, what can be done.
 
+mod delivery;
+
 use super::param;
 use crate::asked::{Payload, asked_by};
 use crate::i18n::Ui;
@@ -9,7 +11,7 @@ use crate::ui::node::Node;
 use crate::ui::submit::{SubmitForm, button};
 use crate::ui::{age, empty, failed, moment, rows, since, state, title};
 use bagua_markup::html;
-use bagua_model::alerts::{AlertHistory, AlertState, AlertView, GetAlert, UnacknowledgeAlert};
+use bagua_model::alerts::{AlertHistory, AlertState, AlertView, GetAlert, GetDelivery, UnacknowledgeAlert};
 use bagua_model::failure::Failure;
 use bagua_model::operation::{EventView, RecentEvents};
 use bagua_model::silences::{AlertHeldBy, HeldBy};
@@ -40,6 +42,7 @@ struct Whole {
     before: Answered<Payload>,
     earlier: Answered<Payload>,
     held: Answered<Payload>,
+    delivery: Answered<Payload>,
 }
 
 async fn whole_alert(id: String) -> Answered<Payload> {
@@ -47,19 +50,21 @@ async fn whole_alert(id: String) -> Answered<Payload> {
         return Err(AppError(Failure::not_found(id)));
     };
     // On the server the context is read at the first poll, so all questions are put together before either waits.
-    let (view, earlier, held) = futures::join!(
+    let (view, earlier, held, delivery) = futures::join!(
         ask_payload(GetAlert { alert }),
         ask_payload(AlertHistory {
             alert,
             component: true
         }),
-        ask_payload(AlertHeldBy { alert })
+        ask_payload(AlertHeldBy { alert }),
+        ask_payload(GetDelivery { alert })
     );
     let view = view?;
     let started_at = view.read(|alert: &AlertView| alert.started_at)?;
     let before = ask_payload(RecentEvents {
+        since: Some(started_at - JUST_BEFORE),
         before: Some(started_at),
-        limit: 40,
+        limit: 200,
         ..RecentEvents::default()
     })
     .await;
@@ -68,6 +73,7 @@ async fn whole_alert(id: String) -> Answered<Payload> {
         before,
         earlier,
         held,
+        delivery,
     }))
 }
 
@@ -130,6 +136,7 @@ fn draw(ui: Ui, alert: &AlertView, all: &Whole) -> Node {
                 <h2>{ui.t(keys::UI_ALERT_OWNER)}</h2>
                 {owner(ui, alert, &back)}
             </section>
+            {delivery::card(ui, &all.delivery)}
             {(firing && alert.suppressed).then(|| held(ui, &all.held))}
             {before(ui, alert, &all.before)}
             {history(ui, &all.earlier)}
@@ -184,7 +191,6 @@ fn held(ui: Ui, by: &Answered<Payload>) -> Node {
 fn before(ui: Ui, alert: &AlertView, events: &Answered<Payload>) -> Node {
     let own = format!("alert:{}", alert.alert);
     let component = alert.component.as_ref().map(|c| format!("component:{c}"));
-    let since = alert.started_at - JUST_BEFORE;
     let nearness = |e: &EventView| {
         if component.as_ref() == Some(&e.subject) {
             0
@@ -195,10 +201,7 @@ fn before(ui: Ui, alert: &AlertView, events: &Answered<Payload>) -> Node {
         }
     };
     let draw = |list: &Vec<EventView>| {
-        let mut near: Vec<&EventView> = list
-            .iter()
-            .filter(|e| e.subject != own && e.at >= since)
-            .collect();
+        let mut near: Vec<&EventView> = list.iter().filter(|e| e.subject != own).collect();
         // Stable: within each the newest stays first.
         near.sort_by_key(|e| nearness(e));
         let items = near.into_iter().take(15).map(|e| rows::event(ui, e));

@@ -1,45 +1,28 @@
 //! The alert feed: live, filtered by the address, and it never jumps under the reader's hand.
 
-use super::some;
+mod bulk;
+mod filters;
+mod groups;
+pub mod selection;
+
+use self::filters::{filters, narrowed, wanted};
 use crate::asked::{Asked, asked};
 use crate::i18n::Ui;
 use crate::live::Live;
-use crate::ui::filter::{Choice, Word, next_page, region_options, sentence};
+use crate::ui::filter::next_page;
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::{Node, following};
 use crate::ui::submit::{SubmitForm, with_note_and};
 use crate::ui::{age, empty, moment, rows, since, state, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
-use bagua_model::alerts::{AcknowledgeAlert, AlertFeed, AlertState, AlertView, ListAlerts, Severity};
-use bagua_model::region::RegionId;
+use bagua_model::alerts::{AcknowledgeAlert, AlertFeed, AlertState, AlertView, Cause, GroupBy, ListAlerts};
 use bagua_model::regions::RestartComponent;
 use bagua_model::text::keys;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
-
-/// What the address asks for.
-fn wanted(get: impl Fn(&str) -> String) -> ListAlerts {
-    ListAlerts {
-        state: get("state").parse::<AlertState>().ok(),
-        severities: get("severity")
-            .split(',')
-            .filter_map(|s| s.parse::<Severity>().ok())
-            .collect(),
-        region: some(get("region")).map(RegionId::new),
-        component: some(get("component")),
-        acknowledged: match get("held").as_str() {
-            "yes" => Some(true),
-            "no" => Some(false),
-            _ => None,
-        },
-        text: some(get("text")),
-        after: some(get("after")),
-        limit: 0,
-    }
-}
 
 /// `/alerts`.
 pub fn page() -> Node {
@@ -48,98 +31,35 @@ pub fn page() -> Node {
     let location = use_location();
     let params = location.query;
     let filter = Memo::new(move |_| params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
+    let by = super::query("group");
+    let open = super::query("open");
     let feed = asked(move || (filter.get(), live.alerts.get()));
     let search = location.search;
-    let filters = Node::follows(move || filters(ui, &filter.get()));
+    let filters = Node::follows(move || {
+        let narrowed = params.with(|q| narrowed(&|name: &str| q.get(name).unwrap_or_default()));
+        filters(ui, &narrowed, by.get().parse().ok())
+    });
+    let grouped = Memo::new(move |_| by.get().parse::<GroupBy>().is_ok());
+    let closed = move || (grouped.get() && open.get().is_empty()).then_some("");
+    let chosen = RwSignal::new(bulk::Chosen::default());
+    let (above, below) = groups::around(ui, params, by, open);
     html! {
         {title(ui.t(keys::UI_ROOM_ALERTS))}
         <div class="page-head"><h1>{ui.t(keys::UI_ROOM_ALERTS)}</h1><div class="actions"><a class="button" href="/alerts/silences">{ui.t(keys::UI_SILENCES_TITLE)}</a></div></div>
         {filters}
         {feed.show(ui, move |feed| summary(ui, feed))}
-        {list(ui, feed, filter)}
-        {feed.show_or(
-            ui,
-            move |feed| next_page(ui, "/alerts", &search.get_untracked(), feed.page.next.clone()),
-            |_, _| ().into(),
-        )}
+        {bulk::bar(ui, feed, filter, chosen)}
+        {above}
+        <div hidden=following(closed)>
+            {list(ui, feed, filter, chosen)}
+            {feed.show_or(
+                ui,
+                move |feed| next_page(ui, "/alerts", &search.get_untracked(), feed.page.next.clone()),
+                |_, _| ().into(),
+            )}
+        </div>
+        {below}
     }
-}
-
-fn filters(ui: Ui, now: &ListAlerts) -> Node {
-    let option = |value: &str, key| (value.to_owned(), ui.t(key).to_owned());
-    let severities = now
-        .severities
-        .iter()
-        .map(|s| s.as_str())
-        .collect::<Vec<_>>()
-        .join(",");
-    let choices = vec![
-        Choice {
-            name: "state",
-            before: ui.t(keys::UI_ALERTS_FILTER_STATE),
-            now: now
-                .state
-                .map(|s| s.as_str().to_owned())
-                .filter(|s| s != "firing")
-                .unwrap_or_default(),
-            options: vec![
-                option("", keys::UI_ALERTS_FIRING),
-                option("resolved", keys::UI_ALERTS_RESOLVED),
-            ],
-        },
-        Choice {
-            name: "severity",
-            before: ui.t(keys::UI_ALERTS_FILTER_SEVERITY),
-            now: severities,
-            options: vec![
-                option("", keys::UI_ALERTS_ANY_SEVERITY),
-                option("critical", keys::UI_SEVERITY_CRITICAL),
-                option("critical,warning", keys::UI_ALERTS_CRITICAL_OR_WARNING),
-                option("warning", keys::UI_SEVERITY_WARNING),
-                option("info", keys::UI_SEVERITY_INFO),
-            ],
-        },
-        Choice {
-            name: "region",
-            before: ui.t(keys::UI_FILTER_IN),
-            now: now
-                .region
-                .as_ref()
-                .map(|r| r.as_str().to_owned())
-                .unwrap_or_default(),
-            options: region_options(ui),
-        },
-        Choice {
-            name: "held",
-            before: ui.t(keys::UI_ALERTS_FILTER_HELD),
-            now: match now.acknowledged {
-                None => "",
-                Some(true) => "yes",
-                Some(false) => "no",
-            }
-            .to_owned(),
-            options: vec![
-                option("", keys::UI_ALERTS_HELD_ANY),
-                option("no", keys::UI_ALERTS_HELD_NO),
-                option("yes", keys::UI_ALERTS_HELD_YES),
-            ],
-        },
-    ];
-    let words = vec![
-        Word {
-            name: "component",
-            before: ui.t(keys::UI_FILTER_COMPONENT),
-            now: now.component.clone().unwrap_or_default(),
-            kind: "search",
-        },
-        Word {
-            name: "text",
-            before: ui.t(keys::UI_FILTER_TEXT),
-            now: now.text.clone().unwrap_or_default(),
-            kind: "search",
-        },
-    ];
-    sentence(ui, "/alerts", choices, words)
 }
 
 /// How many fire, and whether the rows may be incomplete.
@@ -157,11 +77,12 @@ fn summary(ui: Ui, feed: &AlertFeed) -> Node {
 }
 
 /// What makes a row another row to the reader: its place in the list stays with the id.
-fn fingerprint(alert: &AlertView) -> u64 {
+fn fingerprint(alert: &AlertView, causes: &[Cause]) -> u64 {
     let mut hasher = DefaultHasher::new();
     alert.alert.hash(&mut hasher);
     alert.state.hash(&mut hasher);
-    alert.suppressed.hash(&mut hasher);
+    alert.suppressed_by.hash(&mut hasher);
+    causes.iter().map(Cause::id).for_each(|id| id.hash(&mut hasher));
     alert.severity.hash(&mut hasher);
     alert.summary.hash(&mut hasher);
     alert
@@ -181,7 +102,7 @@ fn fingerprint(alert: &AlertView) -> u64 {
 }
 
 /// The rows. While pointer or focus is inside, rows keep their places: what ends stays, marked, and what is new waits.
-fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>) -> Node {
+fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSignal<bulk::Chosen>) -> Node {
     // What came last, for event handlers; and what is kept while the reader is inside.
     let latest = RwSignal::new(Vec::<AlertView>::new());
     let held = RwSignal::new(None::<Vec<AlertView>>);
@@ -198,27 +119,38 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>) -> Node {
         filter.track();
         if before.is_some() {
             held.set(None);
+            chosen.set(bulk::Chosen::default());
         }
     });
-    let rows = move || {
+    let read = move || {
         feed.now()
             .and_then(Result::ok)
-            .map(|feed| feed.page.rows)
+            .map(|feed| (feed.page.rows, feed.causes))
             .unwrap_or_default()
     };
-    let shown = move || match held.get() {
-        None => rows(),
-        Some(kept) => {
-            let rows = rows();
-            let now = |old: AlertView| match rows.iter().find(|new| new.alert == old.alert) {
-                Some(new) => new.clone(),
-                None => AlertView {
-                    state: AlertState::Resolved,
-                    ..old
-                },
-            };
-            kept.into_iter().map(now).collect()
-        }
+    // Each row with what holds it back.
+    let shown = move || {
+        let (rows, causes) = read();
+        let rows = match held.get() {
+            None => rows,
+            Some(kept) => {
+                let now = |old: AlertView| match rows.iter().find(|new| new.alert == old.alert) {
+                    Some(new) => new.clone(),
+                    None => AlertView {
+                        state: AlertState::Resolved,
+                        ..old
+                    },
+                };
+                kept.into_iter().map(now).collect()
+            }
+        };
+        let of = |a: &AlertView| {
+            let holds = |cause: &&Cause| a.suppressed_by.iter().any(|id| id == cause.id());
+            causes.iter().filter(holds).cloned().collect()
+        };
+        rows.into_iter()
+            .map(|a| (of(&a), a))
+            .collect::<Vec<(Vec<Cause>, AlertView)>>()
     };
     let waiting = move || {
         let is_new = |kept: &Vec<AlertView>, new: &AlertView| kept.iter().all(|old| old.alert != new.alert);
@@ -256,7 +188,14 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>) -> Node {
     let rows = view! {
         <Transition fallback=move || crate::ui::waiting(ui)>
             <ul class="rows feed-rows">
-                <For each=shown key=|a| (a.alert, fingerprint(a)) children=move |a| row(ui, &a, begun.get_value())/>
+                <For
+                    each=shown
+                    key=|(causes, a)| (a.alert, fingerprint(a, causes))
+                    children=move |(causes, a)| {
+                        let chosen = chosen.with_untracked(|chosen| chosen.contains(a.alert));
+                        row(ui, &a, &causes, begun.get_value(), chosen)
+                    }
+                />
             </ul>
             {Node::follows(none).view()}
         </Transition>
@@ -268,6 +207,7 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>) -> Node {
             on:pointerleave=move |_| leave(true)
             on:focusin=move |_| enter(false)
             on:focusout=move |_| leave(false)
+            on:click=move |event| bulk::picked(&event, chosen)
         >
             <p class="fresh-count" aria-live="polite">
                 <button
@@ -298,17 +238,21 @@ fn nothing(ui: Ui, filter: &ListAlerts) -> Node {
 }
 
 /// One alert with what can be done about it.
-fn row(ui: Ui, alert: &AlertView, fresh: bool) -> Node {
+fn row(ui: Ui, alert: &AlertView, causes: &[Cause], fresh: bool, chosen: bool) -> Node {
     let ended = alert.state == AlertState::Resolved;
     let class = format!("row alert {}", state::severity_class(alert.severity));
     let note = alert.acknowledged.as_ref().map(|a| (a.note.clone(), a.at));
     let until = alert.acknowledged.as_ref().and_then(|a| a.until);
     html! {
         <li class=class class:fresh=fresh class:ended=ended>
-            {state::severity(ui, alert.severity)}
+            <span class="row-pick">
+                {(!ended).then(|| bulk::tick(ui, alert, chosen))}
+                {state::severity(ui, alert.severity)}
+            </span>
             <span class="row-main">
                 <a href=format!("/alerts/{}", alert.alert)>{alert.name.clone()}</a>
                 <span class="row-sub">{alert.summary.clone()}</span>
+                {causes.iter().map(|c| cause(ui, c)).collect::<Node>()}
             </span>
             <span class="row-place">{rows::place(ui, alert)}</span>
             <span class="row-owner">
@@ -330,18 +274,38 @@ fn row(ui: Ui, alert: &AlertView, fresh: bool) -> Node {
     }
 }
 
+/// Why nobody is told of it, in one line.
+fn cause(ui: Ui, cause: &Cause) -> Node {
+    let words = match cause {
+        Cause::Silence {
+            owner,
+            comment,
+            ends_at,
+            ..
+        } => html! {
+            {ui.tx(keys::UI_ALERTS_SILENCED_BY, &[("owner", &rows::name_of(owner)), ("comment", comment)])} " "
+            {ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(*ends_at)}
+        },
+        Cause::Alert { alert, name, .. } => html! {
+            {ui.t(keys::UI_ALERTS_INHIBITED_BY)} " " <a href=format!("/alerts/{alert}")>{name.clone()}</a>
+        },
+    };
+    html! { <span class="row-sub cause">{words}</span> }
+}
+
 /// For how long an acknowledgement holds, in minutes.
 fn lasting(ui: Ui) -> Node {
+    html! { <label class="field"><span>{ui.t(keys::UI_ALERTS_LASTS)}</span>{minutes(ui)}</label> }
+}
+
+fn minutes(ui: Ui) -> Node {
     html! {
-        <label class="field">
-            <span>{ui.t(keys::UI_ALERTS_LASTS)}</span>
-            <select name="minutes">
-                <option value="">{ui.t(keys::UI_ALERTS_LASTS_TO_THE_END)}</option>
-                <option value="30">{ui.tx(keys::UI_ALERTS_LASTS_MINUTES, &[("n", &30)])}</option>
-                <option value="120">{ui.tx(keys::UI_ALERTS_LASTS_HOURS, &[("n", &2)])}</option>
-                <option value="480">{ui.tx(keys::UI_ALERTS_LASTS_HOURS, &[("n", &8)])}</option>
-            </select>
-        </label>
+        <select name="minutes">
+            <option value="">{ui.t(keys::UI_ALERTS_LASTS_TO_THE_END)}</option>
+            <option value="30">{ui.tx(keys::UI_ALERTS_LASTS_MINUTES, &[("n", &30)])}</option>
+            <option value="120">{ui.tx(keys::UI_ALERTS_LASTS_HOURS, &[("n", &2)])}</option>
+            <option value="480">{ui.tx(keys::UI_ALERTS_LASTS_HOURS, &[("n", &8)])}</option>
+        </select>
     }
 }
 
@@ -399,25 +363,4 @@ pub fn actions(ui: Ui, alert: &AlertView, back: &str) -> Node {
         may_not_silence,
     );
     html! { {acknowledge} {silence} {restart} }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_is_the_filter() {
-        let address = |name: &str| match name {
-            "severity" => "critical,warning,nonsense".to_owned(),
-            "region" => "eu-west-1".to_owned(),
-            "held" => "no".to_owned(),
-            "text" => "  ".to_owned(),
-            _ => String::new(),
-        };
-        let list = wanted(address);
-        assert_eq!(list.severities, [Severity::Critical, Severity::Warning]);
-        assert_eq!(list.region, Some(RegionId::new("eu-west-1")));
-        assert_eq!(list.acknowledged, Some(false));
-        assert_eq!((list.text, list.state), (None, None));
-    }
 }

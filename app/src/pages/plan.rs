@@ -35,7 +35,7 @@ pub fn token() -> Option<Uuid> {
 }
 
 /// `kind` and `input` of the address, joined for the question's key.
-async fn planned(wish: String) -> Answered<Payload> {
+pub(super) async fn planned(wish: String) -> Answered<Payload> {
     let (kind, input) = wish.split_once(' ').unwrap_or((&wish, ""));
     let input = serde_json::from_str(input).map_err(|_| {
         AppError(Failure::new(
@@ -83,7 +83,7 @@ pub fn plan_lines(ui: Ui, plan: &Plan) -> Node {
     }
 }
 
-fn whole(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String) -> Node {
+pub(super) fn whole(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String) -> Node {
     let summary = ui.text(&view.plan.summary);
     let back = if back.starts_with('/') && !back.starts_with("//") {
         back

@@ -7,7 +7,7 @@ use crate::live::Live;
 use crate::rpc::{Answered, AppError, ask_payload};
 use crate::ui::form::{action, escape, plan_href, refused};
 use crate::ui::get_form::get_form;
-use crate::ui::node::Node;
+use crate::ui::node::{Node, following};
 use crate::ui::rows::name_of;
 use crate::ui::submit::{SubmitForm, Then};
 use crate::ui::{empty, failed, moment, rows, title};
@@ -16,12 +16,14 @@ use bagua_model::access::Permission;
 use bagua_model::alerts::AlertView;
 use bagua_model::failure::Failure;
 use bagua_model::silences::{
-    CreateSilence, ExpireSilences, ListSilences, Matcher, PreviewSilence, SilencePreview, SilenceState,
-    SilenceView, read_matchers, region_of, write_matchers,
+    CoverAlerts, CreateSilence, ExpireSilences, ListSilences, Matcher, PreviewSilence, SilencePreview,
+    SilenceState, SilenceView, read_matchers, region_of, write_matchers,
 };
 use bagua_model::text::{Text, keys};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 const PATH: &str = "/alerts/silences";
 
@@ -43,8 +45,18 @@ pub fn page() -> Node {
         let state = state.get().parse::<SilenceState>().ok();
         (ListSilences { state }, live.alerts.get())
     });
+    let params = use_query_map();
+    let chosen = Memo::new(move |_| params.with(|q| q.get_all("alert")).unwrap_or_default().join(" "));
     let preview = asked_by::<Preview>(
-        move || (wanted.get(), live.alerts.get()),
+        move || {
+            let (text, chosen) = (wanted.get(), chosen.get());
+            let asked = if text.is_empty() && !chosen.is_empty() {
+                format!("{CHOSEN}{chosen}")
+            } else {
+                text
+            };
+            (asked, live.alerts.get())
+        },
         |_, text| Box::pin(preview(text)),
     );
     let form = Node::follows(move || {
@@ -75,7 +87,8 @@ pub fn page() -> Node {
         <section class="card">
             <h2>{ui.t(keys::UI_SILENCES_LIST)}</h2>
             <p>{other}</p>
-            {list.show(ui, move |list| rows::list(list.iter().map(|s| row(ui, s)), || {
+            {ending(ui, state)}
+            {list.show(ui, move |list| rows::list(list.iter().map(|s| listed(ui, s)), || {
                 empty(ui.t(keys::UI_SILENCES_NONE), "")
             }))}
         </section>
@@ -87,10 +100,37 @@ pub fn page() -> Node {
 struct Preview {
     /// As they stand in the address: what is submitted is what was looked at.
     text: String,
+    /// Whether they were made for chosen alerts.
+    made: bool,
     answer: Option<Answered<Payload>>,
 }
 
+/// Before the ids of chosen alerts, where matchers are to be made for them.
+const CHOSEN: &str = "chosen: ";
+
 async fn preview(text: String) -> Answered<Payload> {
+    let Some(chosen) = text.strip_prefix(CHOSEN) else {
+        return written(text, false).await;
+    };
+    let alerts = chosen.split(' ').filter_map(|id| id.parse().ok()).collect();
+    match covered(alerts)
+        .await
+        .and_then(|made| made.read(|m: &Vec<Matcher>| write_matchers(m)))
+    {
+        Ok(text) => written(text, true).await,
+        Err(error) => Ok(Payload::typed(Preview {
+            text: String::new(),
+            made: true,
+            answer: Some(Err(error)),
+        })),
+    }
+}
+
+async fn covered(alerts: Vec<Uuid>) -> Answered<Payload> {
+    ask_payload(CoverAlerts { alerts }).await
+}
+
+async fn written(text: String, made: bool) -> Answered<Payload> {
     let answer = match read_matchers(&text) {
         Ok(matchers) if matchers.is_empty() => None,
         Ok(matchers) => Some(ask_payload(PreviewSilence { matchers }).await),
@@ -99,11 +139,11 @@ async fn preview(text: String) -> Answered<Payload> {
             Some(Err(AppError(Failure::field("matchers", words))))
         }
     };
-    Ok(Payload::typed(Preview { text, answer }))
+    Ok(Payload::typed(Preview { text, made, answer }))
 }
 
 fn would_hold(ui: Ui, preview: &Preview) -> Node {
-    let text = &preview.text;
+    let (text, preview_made) = (&preview.text, preview.made);
     let Some(answer) = &preview.answer else {
         return html! { <p class="field-help">{ui.t(keys::UI_SILENCES_HELP)}</p> };
     };
@@ -111,6 +151,7 @@ fn would_hold(ui: Ui, preview: &Preview) -> Node {
         let matchers = read_matchers(text).unwrap_or_default();
         let rest = preview.count as usize - preview.rows.len().min(preview.count as usize);
         html! {
+            {preview_made.then(|| html! { <p><a href=format!("{PATH}?match={}", escape(text))><code>{text.clone()}</code></a></p> })}
             <p role="status">{ui.count(keys::UI_SILENCES_HOLDS_ONE, keys::UI_SILENCES_HOLDS_MANY, preview.count)}</p>
             <ul class="rows">{preview.rows.iter().map(|a| rows::alert(ui, a)).collect::<Node>()}</ul>
             {(rest > 0).then(|| html! { <p>{ui.tx(keys::UI_SILENCES_MORE, &[("n", &rest)])}</p> })}
@@ -136,7 +177,7 @@ fn create(ui: Ui, matchers: Vec<Matcher>) -> Node {
         comment: String::new(),
     };
     let form = SubmitForm {
-        typed: &["minutes", "comment"],
+        typed: &["minutes", "ends_at", "offset", "comment"],
         then: Then::Follow,
         ..SubmitForm::quick(&operation, PATH)
     };
@@ -151,6 +192,11 @@ fn create(ui: Ui, matchers: Vec<Matcher>) -> Node {
             </select>
         </label>
         <label class="field">
+            <span>{ui.tx(keys::UI_SILENCES_UNTIL, &[("zone", &format!("UTC{}", crate::i18n::offset()))])}</span>
+            <input type="datetime-local" name="ends_at"/>
+        </label>
+        <input type="hidden" name="offset" value=crate::i18n::offset()/>
+        <label class="field">
             <span>{ui.t(keys::UI_SILENCES_COMMENT)}</span>
             <textarea name="comment" rows="2" maxlength="500" required></textarea>
         </label>
@@ -159,8 +205,49 @@ fn create(ui: Ui, matchers: Vec<Matcher>) -> Node {
     form.view(ui, body)
 }
 
+/// The form of the ticks in the rows.
+const ENDING: &str = "ending";
+
+/// Ends the ticked silences, once their plan has been looked at.
+fn ending(ui: Ui, state: Memo<String>) -> Node {
+    if !may_anywhere() {
+        return ().into();
+    }
+    let past = move || (state.get() == SilenceState::Expired.as_str()).then_some("");
+    html! {
+        <form id=ENDING method="get" action="/alerts/selection" class="bulk" hidden=following(past)>
+            <button class="button small">{ui.t(keys::UI_SILENCES_EXPIRE_CHOSEN)}</button>
+        </form>
+    }
+}
+
+fn may_anywhere() -> bool {
+    crate::info().with_value(|i| {
+        i.me.as_ref()
+            .is_some_and(|me| me.may_anywhere(Permission::AlertsSilence))
+    })
+}
+
+fn tick(ui: Ui, silence: &SilenceView) -> Node {
+    let label = ui.tx(
+        keys::UI_SILENCES_CHOOSE,
+        &[("matchers", &write_matchers(&silence.matchers))],
+    );
+    html! { <input type="checkbox" name="silence" form=ENDING value=silence.silence.clone() aria-label=label/> " " }
+}
+
+/// A silence in the list, which can be ticked.
+fn listed(ui: Ui, silence: &SilenceView) -> Node {
+    let open = silence.state != SilenceState::Expired && may_anywhere();
+    drawn(ui, silence, open.then(|| tick(ui, silence)))
+}
+
 /// A silence: what it matches, why, by whom, until when.
 pub fn row(ui: Ui, silence: &SilenceView) -> Node {
+    drawn(ui, silence, None)
+}
+
+fn drawn(ui: Ui, silence: &SilenceView, tick: Option<Node>) -> Node {
     let open = silence.state != SilenceState::Expired;
     let region = region_of(&silence.matchers);
     let refusal = crate::info().with_value(|i| refused(ui, i, Permission::AlertsSilence, region.as_ref()));
@@ -171,6 +258,7 @@ pub fn row(ui: Ui, silence: &SilenceView) -> Node {
     html! {
         <li class="row silence">
             <span class="row-main">
+                {tick}
                 <code>{write_matchers(&silence.matchers)}</code>
                 <span class="row-sub">{silence.comment.clone()}</span>
             </span>

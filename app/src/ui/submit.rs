@@ -172,6 +172,8 @@ pub fn confirm_label(ui: Ui, kind: &str) -> &'static str {
     ui.t(match kind {
         "component.restart" => keys::UI_ACTION_RESTART,
         "component.stop" => keys::UI_ACTION_STOP,
+        "alerts.acknowledge" => keys::UI_ALERTS_ACKNOWLEDGE,
+        "silence.expire" => keys::UI_SILENCES_EXPIRE,
         "component.start" => keys::UI_ACTION_START,
         _ => keys::UI_PLAN_CONFIRM,
     })

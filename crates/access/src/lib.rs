@@ -85,7 +85,7 @@ impl Access {
         let copies = Copies::new(parts.redis_url.as_deref(), parts.copy_key, lifetime, report)?;
         let sessions = Arc::new(Sessions::new(parts.db.clone(), parts.clock.clone(), copies));
         let told = Arc::downgrade(&sessions);
-        parts.live.before(record::TOPIC, move || {
+        parts.live.before(record::TOPIC, move |_| {
             if let Some(sessions) = told.upgrade() {
                 sessions.people_changed();
             }

@@ -11,6 +11,7 @@ use crate::observation::Observation;
 use crate::prometheus::Word;
 use bagua_model::alerts::{AlertState, AlertView};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -112,6 +113,20 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// A word for the log, with the episode where it has one.
+    pub fn in_short(&self) -> String {
+        match self {
+            Change::Open(o) => format!("opened {}", o.name()),
+            Change::Missed(o, _) => format!("missed {}", o.name()),
+            Change::Renew { id, .. } => format!("renewed {id}"),
+            Change::Suppress { id, by } => format!("suppressed {id} by {by:?}"),
+            Change::Reopen { id } => format!("reopened {id}"),
+            Change::Resolve { id, .. } => format!("resolved {id}"),
+        }
+    }
+}
+
 /// What a report comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -185,6 +200,39 @@ impl Suspicions {
         self.absent.clear();
         self.back.clear();
     }
+
+    /// Whether nothing was left open.
+    pub fn is_empty(&self) -> bool {
+        self.absent.is_empty() && self.back.is_empty()
+    }
+
+    /// Adds what a part of a reading left open about alerts that are back.
+    pub fn take_back(&mut self, part: Suspicions) {
+        self.back.extend(part.back);
+    }
+
+    /// Forgets what was left open about alerts that are back: this reading says it anew.
+    pub fn forget_back(&mut self) {
+        self.back.clear();
+    }
+
+    /// These are absent from this reading; answers those that were absent from the one before too.
+    pub fn miss(&mut self, absent: Vec<Arc<Episode>>) -> Vec<Arc<Episode>> {
+        let now = absent.iter().map(|e| e.view.alert).collect();
+        let before = std::mem::replace(&mut self.absent, now);
+        let mut again = absent;
+        again.retain(|e| before.contains(&e.view.alert));
+        again
+    }
+}
+
+/// Whether the list says of a firing episode what is known already.
+pub fn says_nothing_new(episode: &Episode, o: &Observation) -> bool {
+    episode.view.started_at <= o.started_at
+        && o.started_at <= episode.last_started_at
+        && o.suppressed_by
+            .as_ref()
+            .is_none_or(|by| *by == episode.view.suppressed_by)
 }
 
 /// What a reading of Alertmanager's list comes to.

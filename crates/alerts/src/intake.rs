@@ -4,13 +4,14 @@ use crate::Alerts;
 use crate::alertmanager::{Notification, Told};
 use crate::episode::{Change, Known, Verdict, told_ended, told_firing};
 use crate::metrics::{self, Finder};
-use crate::prometheus::{Testimony, Word};
-use crate::snapshot_refresh::Keep;
+use crate::prometheus::{Judge, Testimony, Word};
 use crate::store::{self, Stamp};
 use bagua_model::alerts::AlertState;
 use sqlx::PgConnection;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 /// The longest body that is read, in bytes.
 pub const LONGEST_BODY: usize = 4 * 1024 * 1024;
@@ -113,6 +114,7 @@ impl Alerts {
             );
             self.reconcile_soon();
         }
+        let group = notification.group.clone();
         let told = notification.told();
         metrics::received(told.len());
         let mut intake = Intake {
@@ -141,11 +143,12 @@ impl Alerts {
         if intake.doubtful > 0 {
             self.reconcile_soon();
         }
+        self.receipts.note(group, self.clock.now());
         Ok(intake)
     }
 
-    /// Compares in constant time, so that the token cannot be guessed byte by byte.
-    fn authenticates(&self, authorization: Option<&str>) -> bool {
+    /// Whether the header `Authorization` is Alertmanager's. Compares in constant time, so that the token cannot be guessed byte by byte.
+    pub fn authenticates(&self, authorization: Option<&str>) -> bool {
         let given = authorization
             .and_then(|a| a.split_once(' '))
             .filter(|(how, _)| how.eq_ignore_ascii_case("bearer"));
@@ -159,23 +162,23 @@ impl Alerts {
         intake: &mut Intake,
     ) -> Result<(), WebhookError> {
         let stored = async {
+            let _turn = self.storing.lock().await;
             let mut tx = self.db.begin().await?;
             let done = self.weigh(&mut tx, told, testimony).await?;
             tx.commit().await?;
             Ok::<_, sqlx::Error>(done)
         };
-        let (changes, doubtful) = tokio::time::timeout(DATABASE_TIME_OUT, stored)
+        let (made, doubtful) = tokio::time::timeout(DATABASE_TIME_OUT, stored)
             .await
             .map_err(|_| WebhookError::Unavailable(None))?
             .map_err(|e| WebhookError::Unavailable(Some(e)))?;
-        for change in &changes {
+        for (change, _) in &made {
             metrics::change(change, Finder::Webhook);
         }
-        intake.changes += changes.len();
+        intake.changes += made.len();
         intake.doubtful += doubtful;
-        if !changes.is_empty()
-            && let Err(error) = self.refresh(Keep::Everything).await
-        {
+        let ids: Vec<_> = made.into_iter().map(|(_, id)| id).collect();
+        if let Err(error) = self.refresh_some(&ids).await {
             // The rows are stored; the next reading fills the memory.
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -185,53 +188,87 @@ impl Alerts {
         Ok(())
     }
 
+    /// Weighs what was told, one after the other, and makes what it comes to; each change with its episode.
     async fn weigh(
         &self,
         db: &mut PgConnection,
         told: &[Told],
         testimony: Option<&Testimony>,
-    ) -> sqlx::Result<(Vec<Change>, usize)> {
+    ) -> sqlx::Result<(Vec<(Change, Uuid)>, usize)> {
         let fingerprints: Vec<_> = told.iter().map(|t| t.observation().fingerprint.clone()).collect();
-        let seen = self.provisional_ids();
-        let stamp = Stamp {
-            now: self.clock.now(),
-            seen: &seen,
-        };
-        let (mut changes, mut doubtful) = (Vec::new(), 0);
+        let judge = testimony.map(Testimony::judge);
         store::lock(db).await?;
-        let mut known = store::known(db, &fingerprints).await?;
+        let mut weighing = Weighing {
+            known: store::known(db, &fingerprints).await?,
+            changes: Vec::new(),
+            under_way: HashSet::new(),
+            made: Vec::new(),
+        };
+        let mut doubtful = 0;
         for told in told {
-            let known = known.entry(told.observation().fingerprint.clone()).or_default();
+            let fingerprint = &told.observation().fingerprint;
+            // The same alert may stand twice in one notification.
+            if weighing.under_way.contains(fingerprint) {
+                self.carry_out(db, &mut weighing).await?;
+            }
+            let known = weighing.known.entry(fingerprint.clone()).or_default();
             let verdict = match told {
                 Told::Firing(o) => told_firing(known, o),
-                Told::Ended(o, at) => told_ended(known, o, *at, word(testimony, known, told)),
+                Told::Ended(o, at) => told_ended(known, o, *at, word(judge.as_ref(), known, told)),
             };
             match verdict {
                 Verdict::Nothing => {}
                 Verdict::Doubtful => doubtful += 1,
                 Verdict::Do(change) => {
-                    // The same alert may stand twice in one notification.
-                    if let Some(episode) = self.make(db, &change, &stamp).await? {
-                        match episode.view.state {
-                            AlertState::Firing => known.firing = Some(episode),
-                            AlertState::Resolved => {
-                                *known = Known {
-                                    firing: None,
-                                    ended: Some(episode),
-                                }
-                            }
-                        }
-                    }
-                    changes.push(change);
+                    weighing.under_way.insert(fingerprint.clone());
+                    weighing.changes.push(change);
                 }
             }
         }
-        Ok((changes, doubtful))
+        self.carry_out(db, &mut weighing).await?;
+        Ok((weighing.made, doubtful))
+    }
+
+    /// Makes the changes that wait, together.
+    async fn carry_out(&self, db: &mut PgConnection, weighing: &mut Weighing) -> sqlx::Result<()> {
+        let seen = self.provisional_ids();
+        let stamp = Stamp {
+            now: self.clock.now(),
+            seen: &seen,
+        };
+        let changes = std::mem::take(&mut weighing.changes);
+        for (change, episode) in self.make(db, &changes, &stamp).await? {
+            weighing.made.push((change.clone(), episode.view.alert));
+            let known = weighing
+                .known
+                .entry(episode.view.fingerprint.clone())
+                .or_default();
+            match episode.view.state {
+                AlertState::Firing => known.firing = Some(episode),
+                AlertState::Resolved => {
+                    *known = Known {
+                        firing: None,
+                        ended: Some(episode),
+                    }
+                }
+            }
+        }
+        weighing.under_way.clear();
+        Ok(())
     }
 }
 
-fn word(testimony: Option<&Testimony>, known: &Known, told: &Told) -> Word {
+/// What is known of the alerts of a notification, and what it has come to so far.
+struct Weighing {
+    known: HashMap<String, Known>,
+    /// Changes that are not made yet, and the fingerprints that they are about.
+    changes: Vec<Change>,
+    under_way: HashSet<String>,
+    made: Vec<(Change, Uuid)>,
+}
+
+fn word(judge: Option<&Judge<'_>>, known: &Known, told: &Told) -> Word {
     let o = told.observation();
     let last_started_at = known.firing.as_ref().map_or(o.started_at, |e| e.last_started_at);
-    testimony.map_or(Word::Unknown, |t| t.of(&o.labels, last_started_at))
+    judge.map_or(Word::Unknown, |j| j.of(&o.labels, last_started_at))
 }

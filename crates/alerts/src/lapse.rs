@@ -1,6 +1,7 @@
 //! Acknowledgements that run out.
 
 use crate::{Alerts, about, store};
+use bagua_core::events;
 use bagua_model::text::keys;
 
 impl Alerts {
@@ -14,16 +15,23 @@ impl Alerts {
         }
         let mut tx = self.db.begin().await?;
         store::lock(&mut tx).await?;
-        for episode in store::lapsing(&mut tx, now).await? {
-            let view = &episode.view;
-            let Some(acknowledged) = &view.acknowledged else {
-                continue;
-            };
-            store::lapse(&mut tx, view.alert).await?;
-            let text = about(keys::ALERT_EVENT_LAPSED, view).with("by", &acknowledged.by);
-            self.record(&mut tx, "alert.acknowledgement-lapsed", view, text, now)
-                .await?;
-        }
+        let lapsing = store::lapsing(&mut tx, now).await?;
+        let lines: Vec<_> = lapsing
+            .iter()
+            .filter_map(|episode| {
+                let (view, kind) = (&episode.view, "alert.acknowledgement-lapsed");
+                let by = &view.acknowledged.as_ref()?.by;
+                Some(self.line(
+                    kind,
+                    view,
+                    about(keys::ALERT_EVENT_LAPSED, view).with("by", by),
+                    now,
+                ))
+            })
+            .collect();
+        let ids: Vec<_> = lapsing.iter().map(|e| e.view.alert).collect();
+        store::lapse(&mut tx, &ids).await?;
+        events::record_all(&mut tx, &lines).await?;
         tx.commit().await
     }
 }

@@ -2,18 +2,25 @@
 //! one-screen overview.
 
 pub mod alertmanager;
+mod causes;
 pub mod config;
 pub mod episode;
+mod filter;
 mod intake;
 mod lapse;
+mod making;
 pub mod matching;
 mod metrics;
 pub mod observation;
 mod operations;
+mod pace;
 mod page;
 pub mod prometheus;
 mod queries;
+pub mod reading;
+mod receipts;
 mod reconcile;
+pub mod routing;
 mod silences;
 pub mod snapshot;
 mod snapshot_refresh;
@@ -23,23 +30,23 @@ pub use config::{AlertsConfig, ConfigError};
 pub use intake::{Intake, LONGEST_BODY, WebhookError};
 
 use crate::alertmanager::Alertmanager;
-use crate::episode::{Change, Episode};
+use crate::causes::KnownSilences;
 use crate::prometheus::{Prometheus, Testimony};
+use crate::receipts::Receipts;
 use crate::reconcile::Reconciler;
 use crate::snapshot::Snapshot;
-use crate::snapshot_refresh::Keep;
-use crate::store::Stamp;
 use arc_swap::ArcSwap;
-use bagua_core::events::{self, NewEvent};
 use bagua_core::{Clock, ConsoleParts, LiveHub, Registry, Sources};
 use bagua_model::alerts::{
-    AcknowledgeAlert, AlertHistory, AlertView, CountAlerts, GetAlert, GetPipeline, ListAlerts,
-    UnacknowledgeAlert,
+    AcknowledgeAlert, AcknowledgeAlerts, AlertHistory, AlertView, CountAlerts, GetAlert, GetDelivery,
+    GetPipeline, GroupAlerts, ListAlerts, UnacknowledgeAlert,
 };
 use bagua_model::region::{Environment, RegionId};
-use bagua_model::silences::{AlertHeldBy, CreateSilence, ExpireSilences, ListSilences, PreviewSilence};
+use bagua_model::silences::{
+    AlertHeldBy, CoverAlerts, CreateSilence, ExpireSilences, ListSilences, PreviewSilence,
+};
 use bagua_model::text::{Text, keys};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -47,17 +54,24 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The topic of the live stream and of the event log.
 const TOPIC: &str = "alerts";
+/// Before the id, in the event log's lines about one alert.
+const SUBJECT: &str = "alert:";
+/// Changes that one transaction makes: a storm takes several, so that none holds the others up for long.
+const AT_ONCE: usize = 1_000;
 /// Before the Watchdog was ever seen.
 const NEVER: i64 = i64::MIN;
 
 /// How patient the room is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// How often Alertmanager's list is read.
+    /// How often Alertmanager's list is read while something changes.
     pub reconcile_every: Duration,
+    /// Memory follows the rows by what the live stream tells; this often it is compared with all of them.
+    pub compare_every: Duration,
     /// How long after its start Prometheus is not yet believed about an end.
     pub settling: Duration,
     /// How long after its start Alertmanager's silence about an alert that Prometheus does not know means nothing yet.
@@ -68,6 +82,7 @@ impl Default for Timing {
     fn default() -> Timing {
         Timing {
             reconcile_every: Duration::from_secs(3),
+            compare_every: Duration::from_secs(60),
             // Two evaluations of 15 s.
             settling: Duration::from_secs(30),
             // Prometheus repeats its alerts every minute, others do alike.
@@ -89,6 +104,14 @@ pub struct Alerts {
     timing: Timing,
     snapshot: ArcSwap<Snapshot>,
     refreshing: Mutex<()>,
+    /// Notifications are stored one after the other. They would wait for each other in the database anyway, each with
+    /// a connection that readers need.
+    storing: Mutex<()>,
+    /// What is known of the silences that hold something.
+    silences: ArcSwap<KnownSilences>,
+    receipts: Receipts,
+    /// When this console began to listen.
+    begun: OffsetDateTime,
     kick: Notify,
     /// Microseconds since 1970.
     watchdog: AtomicI64,
@@ -102,13 +125,17 @@ pub fn register(registry: &mut Registry, room: Arc<Alerts>) {
         .query::<GetAlert>(Arc::clone(&room))
         .query::<AlertHistory>(Arc::clone(&room))
         .query::<CountAlerts>(Arc::clone(&room))
+        .query::<GroupAlerts>(Arc::clone(&room))
         .query::<GetPipeline>(Arc::clone(&room))
+        .query::<GetDelivery>(Arc::clone(&room))
         .query::<AlertHeldBy>(Arc::clone(&room))
         .query::<ListSilences>(Arc::clone(&room))
         .query::<PreviewSilence>(Arc::clone(&room))
+        .query::<CoverAlerts>(Arc::clone(&room))
         .operation::<CreateSilence>(Arc::clone(&room))
         .operation::<ExpireSilences>(Arc::clone(&room))
         .immediate::<AcknowledgeAlert>(Arc::clone(&room))
+        .immediate::<AcknowledgeAlerts>(Arc::clone(&room))
         .immediate::<UnacknowledgeAlert>(room);
 }
 
@@ -144,16 +171,23 @@ impl Alerts {
             timing,
             snapshot: ArcSwap::default(),
             refreshing: Mutex::new(()),
+            storing: Mutex::new(()),
+            silences: ArcSwap::default(),
+            receipts: Receipts::default(),
+            begun: parts.clock.now(),
             kick: Notify::new(),
             watchdog: AtomicI64::new(NEVER),
             readings: AtomicU64::new(0),
         });
         let weak = Arc::downgrade(&room);
-        parts.live.before(TOPIC, move || {
+        parts.live.before(TOPIC, move |subjects| {
             let weak = Weak::clone(&weak);
             Box::pin(async move {
                 let Some(room) = weak.upgrade() else { return };
-                if let Err(error) = room.refresh(Keep::Everything).await {
+                let ids = subjects
+                    .iter()
+                    .filter_map(|s| s.strip_prefix(SUBJECT)?.parse().ok());
+                if let Err(error) = room.refresh_some(&ids.collect::<Vec<_>>()).await {
                     // The next reading tries again, and says so when the database is away.
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
@@ -220,55 +254,15 @@ impl Alerts {
         }
     }
 
-    /// Makes a change and writes it into the event log, in the caller's transaction.
-    async fn make(
-        &self,
-        db: &mut PgConnection,
-        change: &Change,
-        stamp: &Stamp<'_>,
-    ) -> sqlx::Result<Option<Episode>> {
-        let Some(episode) = store::apply(db, change, stamp).await? else {
-            return Ok(None);
-        };
-        let (kind, key) = match change {
-            Change::Open(_) => ("alert.firing", keys::ALERT_EVENT_FIRING),
-            Change::Reopen { .. } => ("alert.firing", keys::ALERT_EVENT_REOPENED),
-            Change::Missed(..) | Change::Resolve { .. } => ("alert.resolved", keys::ALERT_EVENT_RESOLVED),
-            Change::Suppress { by, .. } if by.is_empty() => ("alert.released", keys::ALERT_EVENT_RELEASED),
-            Change::Suppress { .. } => ("alert.suppressed", keys::ALERT_EVENT_SUPPRESSED),
-            // The same episode under another start is no news.
-            Change::Renew { .. } => return Ok(Some(episode)),
-        };
-        self.record(db, kind, &episode.view, about(key, &episode.view), stamp.now)
-            .await?;
-        Ok(Some(episode))
-    }
-
-    async fn record(
-        &self,
-        db: &mut PgConnection,
-        kind: &str,
-        view: &AlertView,
-        text: Text,
-        now: OffsetDateTime,
-    ) -> sqlx::Result<()> {
-        let event = NewEvent {
-            at: now,
-            kind: kind.to_owned(),
-            topic: TOPIC.to_owned(),
-            environment: Some(view.environment.unwrap_or(self.environment)),
-            region: view.region.clone(),
-            subject: format!("alert:{}", view.alert),
-            text,
-            operation: None,
-        };
-        events::record(db, &event).await
-    }
-
     /// Wakes the screens of this console about what has no row.
     fn tell_browsers(&self) {
         self.live.publish_volatile(TOPIC, None);
     }
+}
+
+/// The event log's subject of an alert.
+fn subject(alert: Uuid) -> String {
+    format!("{SUBJECT}{alert}")
 }
 
 /// A sentence about an alert: its name and where it is.
@@ -287,9 +281,14 @@ fn place_name(view: &AlertView) -> String {
         .unwrap_or_else(|| format!("@{}", keys::ALERT_NOWHERE))
 }
 
-/// An HTTP client for an engine: straight to it, never by a proxy, and never longer than `time_out` for an answer.
+/// An HTTP client for an engine: straight to it, never by a proxy. It waits no longer than `time_out` for a sign of
+/// life; how long a whole answer may take grows with how much there is to tell.
 fn engine_client(time_out: Duration) -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().timeout(time_out).no_proxy().build()?)
+    let client = reqwest::Client::builder()
+        .connect_timeout(time_out)
+        .read_timeout(time_out)
+        .timeout(time_out * 4);
+    Ok(client.no_proxy().build()?)
 }
 
 /// The base URL with the slash that makes paths join below it.

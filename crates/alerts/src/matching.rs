@@ -50,6 +50,19 @@ impl Conditions {
         Ok(conditions)
     }
 
+    /// Matchers that Alertmanager has checked already, also such that match everything.
+    ///
+    /// # Errors
+    /// The condition that is not understood.
+    pub fn as_configured(matchers: &[Matcher]) -> Result<Conditions, String> {
+        let written = |m: &Matcher| bagua_model::silences::write_matchers(std::slice::from_ref(m));
+        let conditions: Result<Vec<_>, _> = matchers
+            .iter()
+            .map(|m| condition(m).map_err(|_| written(m)))
+            .collect();
+        conditions.map(Conditions)
+    }
+
     /// Whether an alert with these labels is matched.
     pub fn hold(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|condition| {

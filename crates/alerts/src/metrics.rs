@@ -36,6 +36,21 @@ pub fn describe() {
         metrics::Unit::Seconds,
         "From the receipt of a notification to its committed rows."
     );
+    describe_histogram!(
+        "alerts_reading_seconds",
+        metrics::Unit::Seconds,
+        "A reading of Alertmanager's list with all that it came to, by what was found: `same`, `changed`."
+    );
+    describe_histogram!(
+        "alerts_reading_own_seconds",
+        metrics::Unit::Seconds,
+        "What a reading cost the console after Alertmanager had answered, by what was found."
+    );
+    describe_gauge!(
+        "alerts_list_bytes",
+        metrics::Unit::Bytes,
+        "Length of Alertmanager's list at the last reading."
+    );
     describe_gauge!("alerts_firing", "Alerts in the feed, by severity.");
     describe_gauge!(
         "alerts_held_back",
@@ -91,13 +106,12 @@ pub fn change(change: &Change, finder: Finder) {
 
 /// The feed was filled anew.
 pub fn feed(snapshot: &Snapshot) {
-    for severity in Severity::ALL {
-        let firing = snapshot
-            .rows()
-            .iter()
-            .filter(|e| e.view.severity == *severity)
-            .count();
-        metrics::gauge!("alerts_firing", "severity" => severity.as_str()).set(firing as f64);
+    let mut firing = [0_u32; 3];
+    for episode in snapshot.rows() {
+        firing[episode.view.severity as usize] += 1;
+    }
+    for (severity, firing) in Severity::ALL.iter().zip(firing) {
+        metrics::gauge!("alerts_firing", "severity" => severity.as_str()).set(f64::from(firing));
     }
 }
 
@@ -109,4 +123,12 @@ pub fn held_back(alerts: usize) {
 /// The Watchdog was seen.
 pub fn watchdog(at: OffsetDateTime) {
     metrics::gauge!("alerts_watchdog_last_seen_timestamp_seconds").set(at.unix_timestamp() as f64);
+}
+
+/// A reading was made, and what it came to has been done.
+pub fn reading(bytes: usize, same: bool, took: Duration, own: Duration) {
+    let found = if same { "same" } else { "changed" };
+    metrics::gauge!("alerts_list_bytes").set(bytes as f64);
+    metrics::histogram!("alerts_reading_seconds", "found" => found).record(took);
+    metrics::histogram!("alerts_reading_own_seconds", "found" => found).record(own);
 }

@@ -5,7 +5,7 @@
 //! would turn the feed green by absence.
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -67,27 +67,94 @@ pub enum Word {
 impl Testimony {
     /// Whether the episode with these labels, whose latest known start is `last_started_at`, has ended.
     pub fn of(&self, labels: &BTreeMap<String, String>, last_started_at: OffsetDateTime) -> Word {
-        if !self.settled {
+        self.judge().of(labels, last_started_at)
+    }
+
+    /// The testimony, prepared for many questions: a storm of ends must not compare each alert with each.
+    pub fn judge(&self) -> Judge<'_> {
+        let mut rules: HashMap<&str, Vec<RuleIndex<'_>>> = HashMap::new();
+        for rule in &self.rules {
+            rules.entry(&rule.name).or_default().push(RuleIndex::new(rule));
+        }
+        Judge {
+            testimony: self,
+            rules,
+        }
+    }
+}
+
+/// A [`Testimony`] with its alerts in order.
+pub struct Judge<'a> {
+    testimony: &'a Testimony,
+    rules: HashMap<&'a str, Vec<RuleIndex<'a>>>,
+}
+
+/// A rule's alerts by the values of the labels that all of them have.
+struct RuleIndex<'a> {
+    rule: &'a Rule,
+    common: Vec<&'a str>,
+    alerts: HashMap<Vec<&'a str>, Vec<&'a ActiveAlert>>,
+}
+
+impl<'a> RuleIndex<'a> {
+    fn new(rule: &'a Rule) -> RuleIndex<'a> {
+        let mut common: Vec<&str> = rule
+            .alerts
+            .first()
+            .map(|first| first.labels.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        for alert in &rule.alerts {
+            common.retain(|label| alert.labels.contains_key(*label));
+        }
+        let mut alerts: HashMap<Vec<&str>, Vec<&ActiveAlert>> = HashMap::new();
+        for alert in &rule.alerts {
+            let values = common.iter().filter_map(|label| alert.labels.get(*label));
+            let values = values.map(String::as_str).collect();
+            alerts.entry(values).or_default().push(alert);
+        }
+        RuleIndex { rule, common, alerts }
+    }
+
+    /// Alerts that may be the one with these labels.
+    fn candidates<'s>(
+        &'s self,
+        labels: &'s BTreeMap<String, String>,
+    ) -> Box<dyn Iterator<Item = &'a ActiveAlert> + 's> {
+        let values: Option<Vec<&str>> = self
+            .common
+            .iter()
+            .map(|label| labels.get(*label).map(String::as_str))
+            .collect();
+        match values {
+            Some(values) => Box::new(self.alerts.get(&values).into_iter().flatten().copied()),
+            // A label was dropped on the way to Alertmanager: each is a candidate.
+            None => Box::new(self.alerts.values().flatten().copied()),
+        }
+    }
+}
+
+impl Judge<'_> {
+    /// As [`Testimony::of`].
+    pub fn of(&self, labels: &BTreeMap<String, String>, last_started_at: OffsetDateTime) -> Word {
+        if !self.testimony.settled {
             return Word::Unknown;
         }
         let name = labels.get("alertname").map_or("", String::as_str);
-        let mut rules = self.rules.iter().filter(|r| r.name == name).peekable();
-        if rules.peek().is_none() {
+        let Some(rules) = self.rules.get(name) else {
             return Word::Stranger;
-        }
+        };
         // What began after the episode's latest start is another stretch of firing, unless Prometheus started in
         // between: then it has forgotten when this one began.
-        let remembers = self.started_at <= last_started_at;
+        let remembers = self.testimony.started_at <= last_started_at;
         let mut word = Word::Ended;
-        for rule in rules {
-            let goes_on = rule
-                .alerts
-                .iter()
+        for index in rules {
+            let goes_on = index
+                .candidates(labels)
                 .any(|a| compatible(&a.labels, labels) && !(remembers && a.active_at > last_started_at));
             if goes_on {
                 return Word::GoesOn;
             }
-            if !rule.evaluated {
+            if !index.rule.evaluated {
                 word = Word::Unknown;
             }
         }
@@ -141,6 +208,30 @@ struct ApiActive {
     active_at: OffsetDateTime,
 }
 
+/// What an instant query found.
+#[derive(Deserialize)]
+struct Found {
+    result: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    metric: HashMap<String, String>,
+    value: (f64, String),
+}
+
+impl Found {
+    /// Prometheus writes numbers as text. What is no number (`NaN`: nothing was there to count) is not known, which is
+    /// not the same as none.
+    fn by_label(self, label: &str) -> HashMap<String, f64> {
+        let samples = self.result.into_iter().filter_map(|mut sample| {
+            let value = sample.value.1.parse().ok().filter(|v: &f64| v.is_finite())?;
+            Some((sample.metric.remove(label)?, value))
+        });
+        samples.collect()
+    }
+}
+
 impl Prometheus {
     /// A client for the Prometheus at `base`.
     ///
@@ -182,8 +273,26 @@ impl Prometheus {
         })
     }
 
+    /// What an instant query finds, by the value of one label.
+    ///
+    /// # Errors
+    /// When it does not answer in time or in another shape.
+    pub async fn by_label(&self, query: &str, label: &str) -> Result<HashMap<String, f64>, reqwest::Error> {
+        let mut url = self
+            .base
+            .join("api/v1/query")
+            .unwrap_or_else(|_| self.base.clone());
+        url.query_pairs_mut().append_pair("query", query);
+        let found: Found = self.fetch(url).await?;
+        Ok(found.by_label(label))
+    }
+
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, reqwest::Error> {
-        let url = self.base.join(path).unwrap_or_else(|_| self.base.clone());
+        self.fetch(self.base.join(path).unwrap_or_else(|_| self.base.clone()))
+            .await
+    }
+
+    async fn fetch<T: serde::de::DeserializeOwned>(&self, url: reqwest::Url) -> Result<T, reqwest::Error> {
         let answer = async {
             self.http
                 .get(url)
@@ -201,80 +310,4 @@ impl Prometheus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observation::tests::labels;
-    use time::macros::datetime;
-
-    const START: OffsetDateTime = datetime!(2026-11-22 10:00 UTC);
-    const BEFORE: OffsetDateTime = datetime!(2026-11-22 09:59 UTC);
-    const AFTER: OffsetDateTime = datetime!(2026-11-22 10:05 UTC);
-
-    fn testimony(alerts: Vec<ActiveAlert>) -> Testimony {
-        Testimony {
-            started_at: datetime!(2026-11-22 08:00 UTC),
-            settled: true,
-            rules: vec![Rule {
-                name: "ServiceDown".into(),
-                evaluated: true,
-                alerts,
-            }],
-        }
-    }
-
-    fn active(component: &str, active_at: OffsetDateTime) -> ActiveAlert {
-        ActiveAlert {
-            labels: labels(&[("alertname", "ServiceDown"), ("component", component)]),
-            active_at,
-        }
-    }
-
-    fn ask(testimony: &Testimony) -> Word {
-        testimony.of(
-            &labels(&[
-                ("alertname", "ServiceDown"),
-                ("component", "gateway"),
-                ("environment", "dev"),
-            ]),
-            START,
-        )
-    }
-
-    #[test]
-    fn an_alert_ends_only_when_an_evaluated_rule_no_longer_holds_it() {
-        assert_eq!(ask(&testimony(vec![])), Word::Ended);
-        assert_eq!(ask(&testimony(vec![active("runner", BEFORE)])), Word::Ended);
-        assert_eq!(ask(&testimony(vec![active("gateway", BEFORE)])), Word::GoesOn);
-        let mut never = testimony(vec![]);
-        never.rules[0].evaluated = false;
-        assert_eq!(ask(&never), Word::Unknown);
-        assert_eq!(
-            ask(&Testimony {
-                settled: false,
-                ..testimony(vec![])
-            }),
-            Word::Unknown
-        );
-        assert_eq!(
-            ask(&Testimony {
-                rules: vec![],
-                ..testimony(vec![])
-            }),
-            Word::Stranger
-        );
-    }
-
-    #[test]
-    fn a_second_stretch_does_not_keep_the_first_alive() {
-        assert_eq!(ask(&testimony(vec![active("gateway", AFTER)])), Word::Ended);
-    }
-
-    #[test]
-    fn a_prometheus_that_started_in_between_cannot_tell_two_stretches_apart() {
-        let restarted = Testimony {
-            started_at: AFTER,
-            ..testimony(vec![active("gateway", AFTER)])
-        };
-        assert_eq!(ask(&restarted), Word::GoesOn);
-    }
-}
+mod tests;

@@ -4,20 +4,21 @@
 //! lease also repairs the rows. Should two of them ever repair at once, the lock of the transaction and the comparison
 //! inside it keep them from doing anything twice.
 
+mod away;
+mod repair;
+
 use crate::Alerts;
-use crate::episode::{Change, Comparison, Episode, Known, Suspicions, compare};
-use crate::metrics::{self, Finder};
-use crate::observation::Observation;
-use crate::prometheus::Word;
-use crate::snapshot::Snapshot;
-use crate::snapshot_refresh::Keep;
-use crate::store::{self, Stamp};
+use crate::episode::Suspicions;
+use crate::metrics;
+use crate::pace::Pace;
+use crate::reading::{self, Reading};
+use crate::store;
 use bagua_model::notices::Source;
 use sqlx::{Connection, PgConnection};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,6 +29,14 @@ pub(crate) struct Reconciler {
     room: Arc<Alerts>,
     lease: Option<Lease>,
     suspicions: Suspicions,
+    /// By fingerprint, the hash of what the list said and the episode that says the same.
+    settled: HashMap<String, (u64, Uuid)>,
+    /// The hash of the whole list and the revision of the memory that says the same.
+    same: Option<(u64, u64)>,
+    /// When memory was last compared with all rows.
+    compared: Option<Instant>,
+    /// Length of the last list.
+    bytes: usize,
 }
 
 /// The right to repair, bound to a session of its own, outside the pool: when the session ends, another console gets it.
@@ -44,99 +53,203 @@ enum Fault {
     Slow(#[from] tokio::time::error::Elapsed),
 }
 
+/// A step that waits for the database no longer than until it must be taken for away.
+async fn in_time<T>(step: impl Future<Output = sqlx::Result<T>>) -> Result<T, Fault> {
+    Ok(tokio::time::timeout(DATABASE_TIME_OUT, step).await??)
+}
+
+/// What Alertmanager's list says.
+enum Listed {
+    /// Alertmanager did not answer.
+    Unknown,
+    /// What it said before, and memory says.
+    Same,
+    /// Something else.
+    Other(u64, Reading),
+}
+
 impl Reconciler {
     pub(crate) fn new(room: Arc<Alerts>) -> Reconciler {
         Reconciler {
             room,
             lease: None,
             suspicions: Suspicions::default(),
+            settled: HashMap::new(),
+            same: None,
+            compared: None,
+            bytes: 0,
         }
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut beat = tokio::time::interval(self.room.timing.reconcile_every);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pace = Pace::new(self.room.timing.reconcile_every);
         loop {
+            let began = Instant::now();
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = beat.tick() => {}
-                () = self.room.kick.notified() => {}
+                changed = self.tick() => pace.went(changed, began.elapsed()),
             }
+            let kicked = async {
+                tokio::time::sleep(pace.apart()).await;
+                self.room.kick.notified().await;
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.tick() => {}
+                () = tokio::time::sleep(pace.pause()) => {}
+                () = kicked => {}
             }
         }
     }
 
-    /// One reading.
-    async fn tick(&mut self) {
-        let listed = self.read().await;
-        self.settle_reading(listed.as_deref()).await;
-        if listed.is_some() {
+    /// One reading. Answers whether anything is under way, so that the next should come soon.
+    async fn tick(&mut self) -> bool {
+        let began = Instant::now();
+        let text = self.read().await;
+        let answered = Instant::now();
+        let listed = text.as_deref().map_or(Listed::Unknown, |text| self.look(text));
+        drop(text);
+        let (same, known) = (matches!(listed, Listed::Same), !matches!(listed, Listed::Unknown));
+        self.settle_reading(&listed).await;
+        if known {
+            self.room.learn_causes().await;
+            metrics::reading(self.bytes, same, began.elapsed(), answered.elapsed());
             self.room.readings.fetch_add(1, Ordering::Relaxed);
         }
+        !same
     }
 
-    async fn settle_reading(&mut self, listed: Option<&[Observation]>) {
-        let stored = tokio::time::timeout(DATABASE_TIME_OUT, self.with_database(listed)).await;
-        let fault = match stored {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => Fault::from(error),
-            Err(slow) => Fault::from(slow),
+    /// The text of Alertmanager's list; `None` when it does not answer.
+    async fn read(&mut self) -> Option<Vec<u8>> {
+        // Given back after each reading: between them it would only lie there.
+        let mut text = Vec::with_capacity(self.bytes + self.bytes / 8);
+        match self.room.alertmanager.list(&mut text).await {
+            Ok(()) => {
+                self.bytes = text.len();
+                Some(text)
+            }
+            Err(error) => {
+                self.away(&error);
+                None
+            }
+        }
+    }
+
+    /// Nothing is concluded from silence: the feed stands as it was last known.
+    fn away(&mut self, error: &dyn std::error::Error) {
+        self.room.sources.failed(Source::Alertmanager, error);
+        self.suspicions.clear();
+        self.same = None;
+    }
+
+    /// Finds what is new in the list.
+    fn look(&mut self, text: &[u8]) -> Listed {
+        let digest = reading::digest(text);
+        let snapshot = self.room.snapshot.load();
+        if self.same == Some((digest, snapshot.revision())) {
+            self.room.sources.ok(Source::Alertmanager);
+            return Listed::Same;
+        }
+        let firing: HashMap<&str, Uuid> = snapshot
+            .rows()
+            .iter()
+            .map(|e| (e.view.fingerprint.as_str(), e.view.alert))
+            .collect();
+        let settled = &self.settled;
+        let reading = Reading::of(text, |fingerprint, hash| {
+            let now = firing.get(fingerprint).map(|id| (hash, *id));
+            now.is_none() || settled.get(fingerprint).copied() != now
+        });
+        match reading {
+            Ok(reading) => {
+                self.room.sources.ok(Source::Alertmanager);
+                if let Some(at) = reading.watchdog {
+                    self.room.saw_watchdog(at);
+                }
+                Listed::Other(digest, reading)
+            }
+            Err(error) => {
+                self.away(&error);
+                Listed::Unknown
+            }
+        }
+    }
+
+    async fn settle_reading(&mut self, listed: &Listed) {
+        let before = self.suspicions.clone();
+        let Err(fault) = self.with_database(listed).await else {
+            return;
         };
+        // The reading has not been weighed yet.
+        self.suspicions = before;
         self.lease = None;
+        self.settled.clear();
+        self.same = None;
+        self.compared = None;
         if !self.room.snapshot.load().degraded {
             tracing::warn!(
                 error = &fault as &dyn std::error::Error,
                 "the database is away; the feed follows Alertmanager from memory"
             );
         }
-        self.without_database(listed).await;
-    }
-
-    /// Alertmanager's list without the Watchdog; `None` when it does not answer.
-    async fn read(&mut self) -> Option<Vec<Observation>> {
-        match self.room.alertmanager.alerts().await {
-            Ok(mut listed) => {
-                self.room.sources.ok(Source::Alertmanager);
-                let switch = listed.iter().find(|o| o.is_watchdog()).and_then(|o| o.updated_at);
-                if let Some(at) = switch {
-                    self.room.saw_watchdog(at);
-                }
-                listed.retain(|o| !o.is_watchdog());
-                Some(listed)
-            }
-            Err(error) => {
-                self.room.sources.failed(Source::Alertmanager, &error);
-                // Nothing is concluded from silence: the feed stands as it was last known.
-                self.suspicions.clear();
-                None
+        match listed {
+            Listed::Other(_, reading) => self.without_database(reading).await,
+            // Memory says what the list says, or neither source answers: the rows stand as last known, and say so.
+            Listed::Same | Listed::Unknown => {
+                let known = self.room.snapshot.load_full();
+                self.room.fill((*known).clone().as_last_known());
             }
         }
     }
 
-    async fn with_database(&mut self, listed: Option<&[Observation]>) -> sqlx::Result<()> {
-        let leads = self.leads().await?;
+    async fn with_database(&mut self, listed: &Listed) -> Result<(), Fault> {
+        let (leads, new) = in_time(self.leads()).await?;
         if leads {
-            self.room.lapse().await?;
+            in_time(self.room.lapse()).await?;
         }
-        let Some(listed) = listed else {
-            return self.room.refresh(Keep::Everything).await;
+        let reading = match listed {
+            Listed::Other(_, reading) => Some(reading),
+            Listed::Same | Listed::Unknown => None,
         };
-        if leads {
-            self.repair(listed).await?;
-        } else {
-            self.suspicions.clear();
+        self.compare_all(reading).await?;
+        let (Listed::Other(digest, reading), true) = (listed, leads) else {
+            if let Listed::Other(digest, reading) = listed {
+                self.suspicions.clear();
+                self.remember(*digest, reading);
+            }
+            return Ok(());
+        };
+        let changed = self.repair(reading).await?;
+        in_time(self.room.refresh_some(&changed)).await?;
+        self.remember(*digest, reading);
+        if new {
+            // What the console without the lease had settled was settled by looking only.
+            self.settled.clear();
+            self.same = None;
         }
-        let fingerprints: HashSet<String> = listed.iter().map(|o| o.fingerprint.clone()).collect();
-        self.room.refresh(Keep::Listed(&fingerprints)).await
+        Ok(())
     }
 
-    async fn leads(&mut self) -> sqlx::Result<bool> {
+    /// Compares memory with all rows, when that is due.
+    async fn compare_all(&mut self, reading: Option<&Reading>) -> Result<(), Fault> {
+        let snapshot = self.room.snapshot.load();
+        let due = self
+            .compared
+            .is_none_or(|at| at.elapsed() >= self.room.timing.compare_every);
+        if !due && snapshot.filled && !snapshot.degraded {
+            return Ok(());
+        }
+        drop(snapshot);
+        let listed = |fingerprint: &str| reading.is_none_or(|r| r.listed.contains_key(fingerprint));
+        in_time(self.room.refresh(listed)).await?;
+        self.compared = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Whether this console repairs, and whether that is new.
+    async fn leads(&mut self) -> sqlx::Result<(bool, bool)> {
         if let Some(lease) = self.lease.as_mut().filter(|lease| lease.held) {
             if store::alive(&mut lease.session).await.is_ok() {
-                return Ok(true);
+                return Ok((true, false));
             }
             self.lease = None;
         }
@@ -145,159 +258,39 @@ impl Reconciler {
             self.lease = Some(Lease { session, held: false });
         }
         let Some(lease) = &mut self.lease else {
-            return Ok(false);
+            return Ok((false, false));
         };
         lease.held = store::lead(&mut lease.session).await?;
         if lease.held {
             tracing::info!("this console reconciles the alert feed");
         }
-        Ok(lease.held)
+        Ok((lease.held, lease.held))
     }
 
-    async fn repair(&mut self, listed: &[Observation]) -> sqlx::Result<()> {
-        let room = Arc::clone(&self.room);
-        // First without a lock, to see whether there is anything to do and what to ask Prometheus.
-        let mut db = room.db.acquire().await?;
-        let known = known(&mut db, listed).await?;
-        store::seen(&mut db, listed, room.clock.now()).await?;
-        drop(db);
-        let mut first = self.suspicions.clone();
-        let comparison = compare(&known, listed, &mut first);
-        let ends = self.ends(&comparison.absent).await;
-        metrics::held_back(comparison.absent.len() - ends.len());
-        if comparison.changes.is_empty() && ends.is_empty() {
-            self.suspicions = first;
-            return Ok(());
-        }
-
-        // Then again with it: a notification may have come in between.
-        let mut tx = room.db.begin().await?;
-        store::lock(&mut tx).await?;
-        let known = self::known(&mut tx, listed).await?;
-        let mut after = self.suspicions.clone();
-        let changes = settle(compare(&known, listed, &mut after), &ends, room.clock.now());
-        let seen = room.provisional_ids();
-        let stamp = Stamp {
-            now: room.clock.now(),
-            seen: &seen,
-        };
-        for change in &changes {
-            room.make(&mut tx, change, &stamp).await?;
-        }
-        tx.commit().await?;
-        self.suspicions = after;
-        for change in &changes {
-            tracing::info!(change = ?change, "repaired the alert feed by Alertmanager's list");
-            metrics::change(change, Finder::Reconciler);
-        }
-        Ok(())
-    }
-
-    /// Which of the absent episodes have ended, in the second witness's word.
-    async fn ends(&self, absent: &[Episode]) -> HashSet<Uuid> {
-        if absent.is_empty() {
-            return HashSet::new();
-        }
-        let Some(testimony) = self.room.testimony().await else {
-            return HashSet::new();
-        };
-        let words: Vec<_> = absent
-            .iter()
-            .map(|e| (e.view.alert, testimony.of(&e.view.labels, e.last_started_at)))
-            .collect();
-        // Whoever sends alerts that Prometheus does not know repeats them; a young Alertmanager may not have heard.
-        let strangers_end = words.iter().any(|(_, word)| *word == Word::Stranger)
-            && self.room.alertmanager.status().await.is_ok_and(|status| {
-                self.room.clock.now() - status.started_at >= self.room.timing.stranger_grace
-            });
-        words
-            .into_iter()
-            .filter(|(_, word)| *word == Word::Ended || (*word == Word::Stranger && strangers_end))
-            .map(|(id, _)| id)
-            .collect()
-    }
-
-    /// Goes on in memory. Acknowledgements stay as they were last known.
-    async fn without_database(&mut self, listed: Option<&[Observation]>) {
-        let room = Arc::clone(&self.room);
-        let before = room.snapshot.load_full();
-        let Some(listed) = listed else {
-            // Neither source answers: the last known rows stand, and say so.
-            room.fill((*before).clone().as_last_known());
-            return;
-        };
-        let known: HashMap<String, Known> = before
+    /// Remembers what the list said and memory says, so that the next reading passes it over.
+    fn remember(&mut self, digest: u64, reading: &Reading) {
+        let snapshot = self.room.snapshot.load();
+        let firing: HashMap<&str, _> = snapshot
             .rows()
             .iter()
-            .map(|e| {
-                (
-                    e.view.fingerprint.clone(),
-                    Known {
-                        firing: Some((**e).clone()),
-                        ended: None,
-                    },
-                )
-            })
+            .map(|e| (e.view.fingerprint.as_str(), e))
             .collect();
-        let comparison = compare(&known, listed, &mut self.suspicions);
-        let ends = self.ends(&comparison.absent).await;
-        let changes = settle(comparison, &ends, room.clock.now());
-        let mut rows: HashMap<Uuid, Arc<Episode>> = before
-            .rows()
-            .iter()
-            .map(|e| (e.view.alert, Arc::clone(e)))
-            .collect();
-        for change in &changes {
-            match change {
-                Change::Open(o) => {
-                    let id = Uuid::now_v7();
-                    let episode = Episode {
-                        provisional: true,
-                        ..Episode::open(id, o, room.clock.now())
-                    };
-                    rows.insert(id, Arc::new(episode));
-                }
-                Change::Resolve { id, .. } => drop(rows.remove(id)),
-                Change::Renew {
-                    id,
-                    started_at,
-                    last_started_at,
-                } => {
-                    if let Some(episode) = rows.get_mut(id).map(Arc::make_mut) {
-                        episode.view.started_at = *started_at;
-                        episode.last_started_at = *last_started_at;
-                    }
-                }
-                Change::Suppress { id, by } => {
-                    if let Some(episode) = rows.get_mut(id).map(Arc::make_mut) {
-                        episode.view.suppressed = !by.is_empty();
-                        episode.view.suppressed_by.clone_from(by);
-                    }
-                }
-                // Memory holds nothing that has ended.
-                Change::Missed(..) | Change::Reopen { .. } => {}
+        for o in &reading.wanted {
+            let Some(hash) = reading.listed.get(&o.fingerprint) else {
+                continue;
+            };
+            let episode = firing.get(o.fingerprint.as_str());
+            match episode.filter(|e| e.view.annotations == o.annotations) {
+                Some(e) => drop(self.settled.insert(o.fingerprint.clone(), (*hash, e.view.alert))),
+                // Not stored yet, or its annotations were written too short a time ago: the next reading looks again.
+                None => drop(self.settled.remove(&o.fingerprint)),
             }
         }
-        room.fill(Snapshot::new(rows.into_values(), true));
-        if !changes.is_empty() || !before.degraded {
-            room.tell_browsers();
-        }
+        self.settled
+            .retain(|fingerprint, _| reading.listed.contains_key(fingerprint));
+        let whole = self.settled.len() == reading.listed.len()
+            && snapshot.rows().len() == reading.listed.len()
+            && self.suspicions.is_empty();
+        self.same = whole.then(|| (digest, snapshot.revision()));
     }
-}
-
-async fn known(db: &mut PgConnection, listed: &[Observation]) -> sqlx::Result<HashMap<String, Known>> {
-    let mut fingerprints = store::firing_fingerprints(db).await?;
-    fingerprints.extend(listed.iter().map(|o| o.fingerprint.clone()));
-    store::known(db, &fingerprints).await
-}
-
-fn settle(comparison: Comparison, ends: &HashSet<Uuid>, now: time::OffsetDateTime) -> Vec<Change> {
-    let mut changes = comparison.changes;
-    let ended = comparison
-        .absent
-        .iter()
-        .map(|e| e.view.alert)
-        .filter(|id| ends.contains(id));
-    changes.extend(ended.map(|id| Change::Resolve { id, ended_at: now }));
-    changes
 }

@@ -7,6 +7,7 @@ use bagua_model::failure::Failure;
 use bagua_model::operation::OperationId;
 use bagua_model::silences::SilenceView;
 use bagua_model::text::{Text, keys};
+use std::collections::HashMap;
 
 /// Before the operation's id, on the last line of the comment: whoever reads it in Alertmanager finds the operation.
 const MARK: &str = "Bagua operation ";
@@ -25,17 +26,28 @@ fn unmarked(comment: &str) -> (&str, Option<OperationId>) {
     found.unwrap_or((comment.trim_end(), None))
 }
 
+/// The comment as a person wrote it.
+pub(crate) fn reason(comment: &str) -> &str {
+    unmarked(comment).0
+}
+
 /// The operation that made it.
 pub(crate) fn made_by(silence: &ApiSilence) -> Option<OperationId> {
     unmarked(&silence.comment).1
 }
 
-/// A silence with what it holds of what the reader may see.
-pub(crate) fn view(silence: ApiSilence, snapshot: &Snapshot, sight: &Sight) -> SilenceView {
-    let holds = snapshot
-        .visible(sight)
-        .filter(|v| v.suppressed_by.contains(&silence.id))
-        .count();
+/// How many firing alerts each silence holds, of those that the reader may see.
+pub(crate) fn holdings<'a>(snapshot: &'a Snapshot, sight: &'a Sight) -> HashMap<&'a str, u32> {
+    let mut holds = HashMap::new();
+    for id in snapshot.visible(sight).flat_map(|v| &v.suppressed_by) {
+        *holds.entry(id.as_str()).or_default() += 1;
+    }
+    holds
+}
+
+/// A silence with what it holds.
+pub(crate) fn view(silence: ApiSilence, holds: &HashMap<&str, u32>) -> SilenceView {
+    let holds = holds.get(silence.id.as_str()).copied().unwrap_or_default();
     let (comment, operation) = unmarked(&silence.comment);
     SilenceView {
         state: silence.state(),
@@ -46,7 +58,7 @@ pub(crate) fn view(silence: ApiSilence, snapshot: &Snapshot, sight: &Sight) -> S
         owner: silence.created_by,
         starts_at: silence.starts_at,
         ends_at: silence.ends_at,
-        holds: u32::try_from(holds).unwrap_or(u32::MAX),
+        holds,
     }
 }
 

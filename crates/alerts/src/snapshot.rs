@@ -1,15 +1,17 @@
 //! What fires now, in memory: answers the feed without the database.
 
 use crate::episode::Episode;
+use crate::filter::Filter;
 use crate::page;
 use bagua_core::actor::Granted;
-use bagua_model::alerts::{AlertCount, AlertFeed, AlertView, ListAlerts, Severity};
+use bagua_model::alerts::{AlertCount, AlertFeed, AlertState, AlertView, ListAlerts, Severity};
 use bagua_model::failure::Failure;
 use bagua_model::operation::Page;
 use bagua_model::region::{Environment, RegionId};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,7 +26,14 @@ pub struct Snapshot {
     pub filled: bool,
     /// When the first acknowledgement runs out.
     lapses_at: Option<OffsetDateTime>,
+    /// Another number for other contents.
+    revision: u64,
+    /// What every console page asks for, counted once.
+    counts: OnceLock<Vec<AlertCount>>,
 }
+
+/// The number of the last snapshot that was made.
+static REVISION: AtomicU64 = AtomicU64::new(0);
 
 /// The place of a row in the feed.
 pub type Place = (Severity, Reverse<OffsetDateTime>, Uuid);
@@ -73,7 +82,30 @@ impl Snapshot {
             rows,
             degraded,
             filled: true,
+            revision: REVISION.fetch_add(1, Ordering::Relaxed) + 1,
+            counts: OnceLock::new(),
         }
+    }
+
+    /// This snapshot with some episodes as they are now, whatever their state. The others are not looked at, so that
+    /// one change costs little among thousands.
+    pub fn with(&self, changed: Vec<Episode>) -> Snapshot {
+        let ids: HashSet<Uuid> = changed.iter().map(|e| e.view.alert).collect();
+        let stored: HashSet<&str> = changed.iter().map(|e| e.view.fingerprint.as_str()).collect();
+        let stand = |e: &&Arc<Episode>| {
+            let replaced = e.provisional && stored.contains(e.view.fingerprint.as_str());
+            !replaced && !ids.contains(&e.view.alert)
+        };
+        let mut rows: Vec<_> = self.rows.iter().filter(stand).cloned().collect();
+        drop(stored);
+        let firing = changed.into_iter().filter(|e| e.view.state == AlertState::Firing);
+        rows.extend(firing.map(Arc::new));
+        Snapshot::new(rows, self.degraded)
+    }
+
+    /// A number that no snapshot with other contents has.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The snapshot by the clock: whose acknowledgement has run out, nobody has. `None` when that is nobody's. The rows
@@ -121,30 +153,37 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the cursor is not one of ours.
-    pub fn list(&self, query: &ListAlerts, sight: &Sight) -> Result<AlertFeed, Failure> {
+    pub fn list(&self, query: &ListAlerts, sight: &Sight, now: OffsetDateTime) -> Result<AlertFeed, Failure> {
         let after = query.after.as_deref().map(page::firing_cursor).transpose()?;
         let limit = page::limit(query.limit);
-        let text = query
-            .text
-            .as_deref()
-            .map(str::trim)
-            .filter(|t| !t.is_empty())
-            .map(str::to_lowercase);
-        let mut rows: Vec<AlertView> = Vec::new();
-        let mut next = None;
+        let filter = Filter::new(query);
+        let mut page = Page {
+            rows: Vec::new(),
+            next: None,
+        };
+        let (mut matching, mut firing) = (0, [0; 3]);
         for view in self.visible(sight) {
-            if !matches(query, text.as_deref(), view) || after.is_some_and(|a| place(view) <= a) {
+            firing[view.severity as usize] += 1;
+            if !filter.lets_through(view) {
                 continue;
             }
-            if let Some(last) = rows.last().filter(|_| rows.len() == limit) {
-                next = Some(page::after_firing(last));
-                break;
+            matching += 1;
+            if after.is_some_and(|a| place(view) <= a) {
+                continue;
             }
-            rows.push(view.clone());
+            match page.rows.last() {
+                Some(last) if page.rows.len() == limit => {
+                    page.next.get_or_insert_with(|| page::after_firing(last));
+                }
+                _ => page.rows.push(view.clone()),
+            }
         }
         Ok(AlertFeed {
-            page: Page { rows, next },
-            firing: self.firing(sight),
+            page,
+            firing,
+            matching: Some(matching),
+            causes: Vec::new(),
+            as_of: now,
             degraded: self.degraded,
         })
     }
@@ -168,9 +207,15 @@ impl Snapshot {
 
     /// What fires and is not suppressed, by region and service.
     pub fn counts(&self, sight: &Sight) -> Vec<AlertCount> {
+        let all = self.counts.get_or_init(|| self.count());
+        let seen = all.iter().filter(|c| sight.reaches(c.region.as_ref()));
+        seen.cloned().collect()
+    }
+
+    fn count(&self) -> Vec<AlertCount> {
         type Place<'a> = (Option<&'a RegionId>, Option<&'a str>);
         let mut counts: BTreeMap<Place<'_>, (u32, u32)> = BTreeMap::new();
-        for view in self.visible(sight).filter(|v| !v.suppressed) {
+        for view in self.rows.iter().map(|e| &e.view).filter(|v| !v.suppressed) {
             let count = counts.entry((view.region.as_ref(), service(view))).or_default();
             match view.severity {
                 Severity::Critical => count.0 += 1,
@@ -208,201 +253,5 @@ fn service(view: &AlertView) -> Option<&str> {
         .map(|(_, service)| service)
 }
 
-fn matches(query: &ListAlerts, text: Option<&str>, view: &AlertView) -> bool {
-    (query.severities.is_empty() || query.severities.contains(&view.severity))
-        && query
-            .region
-            .as_ref()
-            .is_none_or(|r| view.region.as_ref() == Some(r))
-        && query
-            .component
-            .as_ref()
-            .is_none_or(|c| view.component.as_ref() == Some(c))
-        && query
-            .acknowledged
-            .is_none_or(|a| view.acknowledged.is_some() == a)
-        && text.is_none_or(|t| {
-            view.name.to_lowercase().contains(t)
-                || view.summary.to_lowercase().contains(t)
-                || view
-                    .component
-                    .as_ref()
-                    .is_some_and(|c| c.to_lowercase().contains(t))
-        })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observation::Observation;
-    use crate::observation::tests::labels;
-    use time::macros::datetime;
-
-    fn episode(n: u128, severity: &str, region: &str, minute: i64) -> Arc<Episode> {
-        let start = datetime!(2026-11-22 10:00 UTC) + time::Duration::minutes(minute);
-        let labels = labels(&[
-            ("alertname", "X"),
-            ("severity", severity),
-            ("region", region),
-            ("component", "gateway"),
-        ]);
-        let o = Observation::new(format!("f{n}"), start, labels, BTreeMap::new());
-        Arc::new(Episode::open(Uuid::from_u128(n), &o, start))
-    }
-
-    fn snapshot() -> Snapshot {
-        Snapshot::new(
-            [
-                episode(1, "warning", "eu-west-1", 0),
-                episode(2, "critical", "us-east-1", 0),
-                episode(3, "critical", "eu-west-1", 5),
-                episode(4, "critical", "eu-west-1", 0),
-                episode(5, "info", "", 9),
-            ],
-            false,
-        )
-    }
-
-    fn ids(feed: &AlertFeed) -> Vec<u128> {
-        feed.page.rows.iter().map(|v| v.alert.as_u128()).collect()
-    }
-
-    #[test]
-    fn the_worst_stands_first_then_the_newest() {
-        let feed = snapshot()
-            .list(&ListAlerts::default(), &Sight(None))
-            .expect("no cursor");
-        assert_eq!(ids(&feed), [3, 2, 4, 1, 5]);
-        assert_eq!(feed.firing, [3, 1, 1]);
-    }
-
-    #[test]
-    fn a_page_goes_on_where_the_last_ended_though_rows_came_and_went() {
-        let query = ListAlerts {
-            limit: 2,
-            ..ListAlerts::default()
-        };
-        let first = snapshot().list(&query, &Sight(None)).expect("no cursor");
-        assert_eq!(ids(&first), [3, 2]);
-        // Row 2, the last of the page, has gone and a new worst has come.
-        let mut rows: Vec<_> = snapshot()
-            .rows()
-            .iter()
-            .filter(|e| e.view.alert.as_u128() != 2)
-            .cloned()
-            .collect();
-        rows.push(episode(6, "critical", "eu-west-1", 20));
-        let later = Snapshot::new(rows, false);
-        let second = later
-            .list(
-                &ListAlerts {
-                    after: first.page.next,
-                    ..query.clone()
-                },
-                &Sight(None),
-            )
-            .expect("our cursor");
-        assert_eq!(ids(&second), [4, 1]);
-        let third = later
-            .list(
-                &ListAlerts {
-                    after: second.page.next,
-                    ..query.clone()
-                },
-                &Sight(None),
-            )
-            .expect("our cursor");
-        assert_eq!((ids(&third), third.page.next), (vec![5], None));
-        assert!(
-            later
-                .list(
-                    &ListAlerts {
-                        after: Some("nonsense".into()),
-                        ..query
-                    },
-                    &Sight(None)
-                )
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn a_reader_of_one_region_sees_and_counts_only_that() {
-        let feed = snapshot()
-            .list(&ListAlerts::default(), &Sight(Some(vec!["eu-west-1".into()])))
-            .expect("no cursor");
-        assert_eq!((ids(&feed), feed.firing), (vec![3, 4, 1], [2, 1, 0]));
-        let nobody = snapshot()
-            .list(&ListAlerts::default(), &Sight(Some(vec![])))
-            .expect("no cursor");
-        assert_eq!((ids(&nobody), nobody.firing), (vec![], [0, 0, 0]));
-    }
-
-    #[test]
-    fn filters_narrow_the_rows_and_not_the_counters() {
-        let query = ListAlerts {
-            severities: vec![Severity::Critical],
-            region: Some(RegionId::new("eu-west-1")),
-            text: Some(" GATE".into()),
-            acknowledged: Some(false),
-            ..ListAlerts::default()
-        };
-        let feed = snapshot().list(&query, &Sight(None)).expect("no cursor");
-        assert_eq!((ids(&feed), feed.firing), (vec![3, 4], [3, 1, 1]));
-        let taken = ListAlerts {
-            acknowledged: Some(true),
-            ..ListAlerts::default()
-        };
-        assert!(
-            snapshot()
-                .list(&taken, &Sight(None))
-                .expect("no cursor")
-                .page
-                .rows
-                .is_empty()
-        );
-    }
-
-    #[test]
-    fn what_has_run_out_is_nobodys_and_stands_first_among_its_like() {
-        let until = datetime!(2026-11-22 12:00 UTC);
-        let mut rows = snapshot().rows().to_vec();
-        // The last of the three critical ones.
-        let taken = &mut Arc::make_mut(&mut rows[2]).view;
-        taken.acknowledged = Some(bagua_model::alerts::Acknowledgement {
-            by: "Wei".into(),
-            at: until - time::Duration::HOUR,
-            note: String::new(),
-            until: Some(until),
-        });
-        let snapshot = Snapshot::new(rows, false);
-        assert!(snapshot.lapsed(until - time::Duration::SECOND).is_none());
-        let lapsed = snapshot.lapsed(until).expect("one has run out");
-        let feed = lapsed
-            .list(&ListAlerts::default(), &Sight(None))
-            .expect("no cursor");
-        assert_eq!(ids(&feed), [4, 3, 2, 1, 5]);
-        let first = &feed.page.rows[0];
-        assert_eq!(
-            (first.acknowledged.as_ref(), first.lapsed_at),
-            (None, Some(until))
-        );
-        assert!(lapsed.lapsed(until).is_none(), "nothing is left to run out");
-    }
-
-    #[test]
-    fn counts_leave_suppressed_alerts_out() {
-        let mut rows = snapshot().rows().to_vec();
-        Arc::make_mut(&mut rows[0]).view.suppressed = true;
-        let counts = Snapshot::new(rows, false).severity_by_component();
-        assert_eq!(
-            counts[&(RegionId::new("eu-west-1"), "gateway".to_owned())],
-            (1, 1)
-        );
-        assert_eq!(
-            counts[&(RegionId::new("us-east-1"), "gateway".to_owned())],
-            (1, 0)
-        );
-        assert_eq!(counts.len(), 2);
-    }
-}
+mod tests;

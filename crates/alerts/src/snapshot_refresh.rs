@@ -4,44 +4,78 @@ use crate::Alerts;
 use crate::metrics;
 use crate::snapshot::Snapshot;
 use crate::store;
+use futures::TryStreamExt as _;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Which rows that came in while the database was away stay until they are stored.
-pub(crate) enum Keep<'a> {
-    /// All: nobody has compared them with Alertmanager's list.
-    Everything,
-    /// Those that Alertmanager listed just now (fingerprints).
-    Listed(&'a HashSet<String>),
-}
+/// More changed episodes than this are not read by their ids.
+const MOST_BY_ID: usize = 5_000;
 
 impl Alerts {
-    /// Reads what fires from the database into memory.
-    pub(crate) async fn refresh(&self, keep: Keep<'_>) -> sqlx::Result<()> {
+    /// Reads what fires from the database into memory. What came in while the database was away stays until it is
+    /// stored; `listed` says whether Alertmanager lists a fingerprint.
+    pub(crate) async fn refresh(&self, listed: impl Fn(&str) -> bool) -> sqlx::Result<()> {
         // One after the other: an older reading must not replace a newer one.
         let _turn = self.refreshing.lock().await;
-        let rows = store::firing(&self.db).await?;
         let before = self.snapshot.load_full();
-        let stored: HashSet<&str> = rows.iter().map(|e| e.view.fingerprint.as_str()).collect();
+        let known: HashMap<Uuid, &Arc<_>> = before.rows().iter().map(|e| (e.view.alert, e)).collect();
+        let mut rows = Vec::with_capacity(before.rows().len());
+        let mut same = before.filled && !before.degraded;
+        let mut stored = store::firing(&self.db);
+        // What has not changed stays the row that it is: the new picture costs no second memory.
+        while let Some(row) = stored.try_next().await? {
+            rows.push(match known.get(&row.view.alert) {
+                Some(known) if ***known == row => Arc::clone(known),
+                _ => {
+                    same = false;
+                    Arc::new(row)
+                }
+            });
+        }
+        drop(stored);
+        let fingerprints: HashSet<&str> = rows.iter().map(|e| e.view.fingerprint.as_str()).collect();
         let kept: Vec<_> = before
             .rows()
             .iter()
-            .filter(|e| e.provisional && !stored.contains(e.view.fingerprint.as_str()))
-            .filter(|e| match keep {
-                Keep::Everything => true,
-                Keep::Listed(listed) => listed.contains(&e.view.fingerprint),
-            })
+            .filter(|e| e.provisional && !fingerprints.contains(e.view.fingerprint.as_str()))
+            .filter(|e| listed(&e.view.fingerprint))
             .cloned()
             .collect();
-        drop(stored);
-        self.fill(Snapshot::new(
-            kept.into_iter().chain(rows.into_iter().map(Arc::new)),
-            false,
-        ));
+        drop(fingerprints);
+        if same && rows.len() + kept.len() == before.rows().len() {
+            return Ok(());
+        }
+        self.fill(Snapshot::new(kept.into_iter().chain(rows), false));
         if before.degraded {
             self.tell_browsers();
+        }
+        Ok(())
+    }
+
+    /// Reads some episodes from the database into memory.
+    pub(crate) async fn refresh_some(&self, ids: &[Uuid]) -> sqlx::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let known = self.snapshot.load();
+        if !known.filled || known.degraded || ids.len() > MOST_BY_ID {
+            drop(known);
+            return self.refresh(|_| true).await;
+        }
+        drop(known);
+        let _turn = self.refreshing.lock().await;
+        let mut changed = store::of_ids(&self.db, ids).await?;
+        let before = self.snapshot.load_full();
+        // The live stream tells of what was read when it was made: then nothing is new.
+        let known: HashMap<Uuid, &Arc<_>> = before.rows().iter().map(|e| (e.view.alert, e)).collect();
+        changed.retain(|now| match known.get(&now.view.alert) {
+            Some(same) => ***same != *now,
+            None => now.view.ended_at.is_none(),
+        });
+        if !changed.is_empty() {
+            self.fill(before.with(changed));
         }
         Ok(())
     }

@@ -44,3 +44,19 @@ pub async fn record(db: &mut PgConnection, event: &NewEvent) -> Result<(), sqlx:
 pub async fn record_quiet(db: &mut PgConnection, event: &NewEvent) -> Result<(), sqlx::Error> {
     store::events::insert(db, event, true).await
 }
+
+/// [`record`] for many lines that one transaction makes true, in one statement.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record_all(db: &mut PgConnection, events: &[NewEvent]) -> Result<(), sqlx::Error> {
+    store::events::insert_all(db, events, false).await
+}
+
+/// [`record_quiet`] for many lines, in one statement.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record_all_quiet(db: &mut PgConnection, events: &[NewEvent]) -> Result<(), sqlx::Error> {
+    store::events::insert_all(db, events, true).await
+}

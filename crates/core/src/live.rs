@@ -43,7 +43,7 @@ pub struct LiveEvent {
     pub message: LiveMessage,
 }
 
-type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+type Refresh = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The live stream of this process. Cheap to clone.
 #[derive(Clone)]
@@ -102,8 +102,13 @@ impl LiveHub {
     }
 
     /// Has `refresh` run before listeners hear of `topic`, so that whoever asks because of the message finds the
-    /// news in the room's memory. It gets two seconds.
-    pub fn before(&self, topic: &str, refresh: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static) {
+    /// news in the room's memory. It is given the subjects (`noun:id`) that the news are about, each once, and two
+    /// seconds.
+    pub fn before(
+        &self,
+        topic: &str,
+        refresh: impl Fn(Vec<String>) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
         let mut refreshes = self.0.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
         refreshes.push((topic.to_owned(), Arc::new(refresh)));
     }
@@ -297,10 +302,14 @@ impl LiveHub {
             let all = self.0.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
             all.iter()
                 .filter(|(topic, _)| topics.contains(topic.as_str()))
-                .map(|(_, r)| r.clone())
+                .cloned()
                 .collect()
         };
-        let rooms = futures::future::join_all(refreshes.iter().map(|refresh| refresh()));
+        let rooms = futures::future::join_all(refreshes.iter().map(|(topic, refresh)| {
+            let of_topic = rows.iter().filter(|row| row.topic == *topic);
+            let subjects: BTreeSet<&str> = of_topic.map(|row| row.view.subject.as_str()).collect();
+            refresh(subjects.into_iter().map(str::to_owned).collect())
+        }));
         let own = async {
             if topics.contains("operations")
                 && let Err(error) = self.refresh_active().await

@@ -222,26 +222,82 @@ impl Query for PreviewSilence {
     type Answer = SilencePreview;
 }
 
+/// `silences.cover`: matchers that hold all of these alerts, as narrow as matchers can say it. They may match others too:
+/// look at the preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoverAlerts {
+    /// Firing alerts, at most 200.
+    pub alerts: Vec<Uuid>,
+}
+
+impl Query for CoverAlerts {
+    const KIND: &'static str = "silences.cover";
+    const PERMISSION: Permission = Permission::AlertsRead;
+    type Answer = Vec<Matcher>;
+}
+
 /// `silence.create`: holds back what the matchers match. Who may not do so everywhere limits it to a region by
 /// `region="…"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct CreateSilence {
     /// What it matches.
     pub matchers: Vec<Matcher>,
     /// How many minutes from now on; at most 30 days.
-    #[serde(default, deserialize_with = "minutes")]
     pub minutes: Option<u32>,
     /// Or until when.
     #[serde(
-        default,
         with = "time::serde::rfc3339::option",
         skip_serializing_if = "Option::is_none"
     )]
     pub ends_at: Option<OffsetDateTime>,
     /// Why: shown wherever an alert is held by it.
-    #[serde(default)]
     pub comment: String,
+}
+
+/// [`CreateSilence`] as it is written. A form sends the end as its clock shows it and, apart, how far that clock is
+/// from UTC (`offset`, such as `+08:00`); its exact end, where one is given, goes before its preset.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    matchers: Vec<Matcher>,
+    #[serde(default, deserialize_with = "minutes")]
+    minutes: Option<u32>,
+    #[serde(default)]
+    ends_at: Option<String>,
+    #[serde(default)]
+    offset: Option<String>,
+    #[serde(default)]
+    comment: String,
+}
+
+impl TryFrom<Written> for CreateSilence {
+    type Error = time::error::Parse;
+
+    fn try_from(written: Written) -> Result<CreateSilence, time::error::Parse> {
+        use time::format_description::well_known::Rfc3339;
+        let end = written.ends_at.filter(|end| !end.trim().is_empty());
+        let ends_at = match (end, &written.offset) {
+            (None, _) => None,
+            (Some(end), None) => Some(OffsetDateTime::parse(&end, &Rfc3339)?),
+            // `2026-11-25T18:00`, with seconds or without.
+            (Some(end), Some(offset)) => {
+                let seconds = if end.matches(':').count() < 2 { ":00" } else { "" };
+                Some(OffsetDateTime::parse(
+                    &format!("{end}{seconds}{offset}"),
+                    &Rfc3339,
+                )?)
+            }
+        };
+        let exact = written.offset.is_some() && ends_at.is_some();
+        Ok(CreateSilence {
+            matchers: written.matchers,
+            minutes: written.minutes.filter(|_| !exact),
+            ends_at,
+            comment: written.comment,
+        })
+    }
 }
 
 /// What is known once a silence stands.
@@ -391,5 +447,30 @@ mod tests {
         assert_eq!(read("\"120\""), Some(Some(120)));
         assert_eq!(read("\"\""), Some(None));
         assert_eq!(read("\"soon\""), None);
+    }
+
+    #[test]
+    fn a_form_says_the_end_as_its_clock_shows_it() {
+        let read = |more: &str| {
+            serde_json::from_str::<CreateSilence>(&format!(r#"{{"matchers":[],"comment":"x"{more}}}"#))
+                .map(|s| (s.minutes, s.ends_at.map(OffsetDateTime::unix_timestamp)))
+        };
+        let end = time::macros::datetime!(2026-11-25 10:00 UTC).unix_timestamp();
+        let form = r#","minutes":"120","ends_at":"2026-11-25T18:00","offset":"+08:00""#;
+        assert_eq!(read(form).ok(), Some((None, Some(end))));
+        let preset = r#","minutes":"120","ends_at":"","offset":"+08:00""#;
+        assert_eq!(read(preset).ok(), Some((Some(120), None)));
+        assert_eq!(
+            read(r#","ends_at":"2026-11-25T10:00:00Z""#).ok(),
+            Some((None, Some(end)))
+        );
+        // Both, elsewhere than in a form, are left to the room to refuse.
+        let both = r#","minutes":5,"ends_at":"2026-11-25T10:00:00Z""#;
+        assert_eq!(read(both).ok(), Some((Some(5), Some(end))));
+        assert!(
+            read(r#","ends_at":"2026-11-25T18:00""#).is_err(),
+            "nobody knows which clock"
+        );
+        assert!(read(r#","until":"x""#).is_err());
     }
 }

@@ -7,15 +7,17 @@ use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bagua_access::STALE;
-use bagua_core::Actor;
 use bagua_core::live::RESET;
+use bagua_core::{Actor, LiveEvent};
 use bagua_model::access::Permission;
 use bagua_model::notices::LiveMessage;
 use bagua_model::region::{Environment, RegionId};
 use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -23,6 +25,9 @@ use time::OffsetDateTime;
 const RECHECK: Duration = Duration::from_secs(5);
 /// A comment this often keeps proxies from closing a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Messages that are looked at together.
+const AT_ONCE: usize = 500;
 
 /// A page's first connection has no `Last-Event-ID`; it says here which state it was rendered from.
 #[derive(Deserialize)]
@@ -114,7 +119,7 @@ fn heard(
     actor: Actor,
     token: String,
     as_of: OffsetDateTime,
-    messages: futures::stream::BoxStream<'static, std::sync::Arc<bagua_core::LiveEvent>>,
+    messages: futures::stream::BoxStream<'static, Arc<LiveEvent>>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut recheck = tokio::time::interval(RECHECK);
     recheck.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -128,6 +133,11 @@ fn heard(
         recheck,
         open: OpenStream::new(),
     };
+    // What comes in a burst is told once: thousands of alerts are one piece of news to a page.
+    let messages = messages
+        .ready_chunks(AT_ONCE)
+        .flat_map(|burst| futures::stream::iter(gathered(burst)));
+    let messages = Box::pin(messages);
     hello.chain(futures::stream::unfold((listening, messages), |(mut listening, mut messages)| async move {
         let _counted = &listening.open;
         loop {
@@ -157,6 +167,19 @@ fn heard(
             }
         }
     }))
+}
+
+/// A burst without what it says again: of the messages about alerts of one region the last stands for all, and its
+/// cursor too.
+fn gathered(burst: Vec<Arc<LiveEvent>>) -> Vec<Arc<LiveEvent>> {
+    let mut told = HashSet::new();
+    let mut kept: Vec<_> = burst
+        .into_iter()
+        .rev()
+        .filter(|e| e.message.topic != "alerts" || told.insert(e.message.region.clone()))
+        .collect();
+    kept.reverse();
+    kept
 }
 
 /// Whether a session that cannot be looked up is too old to go on with: it may have been revoked long since.
@@ -202,6 +225,23 @@ mod tests {
         let as_of = OffsetDateTime::UNIX_EPOCH;
         assert!(!outlived(as_of, as_of + Duration::from_secs(14 * 60 + 59)));
         assert!(outlived(as_of, as_of + Duration::from_secs(15 * 60)));
+    }
+
+    #[test]
+    fn a_storm_of_alerts_is_told_once_for_each_region_in_order() {
+        let told = |topic: &str, region: Option<&str>, cursor: usize| {
+            Arc::new(LiveEvent {
+                cursor: cursor.to_string(),
+                message: message(topic, region),
+            })
+        };
+        let mut burst: Vec<_> = (0..9)
+            .map(|n| told("alerts", Some(["a", "b"][n % 2]), n))
+            .collect();
+        burst.insert(4, told("operations", Some("a"), 100));
+        burst.insert(5, told("operations", Some("a"), 101));
+        let cursors: Vec<_> = gathered(burst).iter().map(|e| e.cursor.clone()).collect();
+        assert_eq!(cursors, ["100", "101", "7", "8"]);
     }
 
     #[test]

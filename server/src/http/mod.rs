@@ -34,8 +34,6 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::timeout::TimeoutLayer;
 
-/// Alertmanager's notifications: a few thousand alerts in one body.
-const WEBHOOK_LIMIT: usize = 4 * 1024 * 1024;
 /// Everything that a person types.
 const FORM_LIMIT: usize = 256 * 1024;
 
@@ -155,10 +153,7 @@ pub fn router(state: AppState) -> Router {
         .route("/assets/{*path}", get(site::assets))
         .route("/favicon.ico", get(site::favicon));
     let machines = Router::new()
-        .route(
-            "/hooks/alertmanager",
-            post(hooks::alertmanager).layer((in_time, DefaultBodyLimit::max(WEBHOOK_LIMIT))),
-        )
+        .route("/hooks/alertmanager", post(hooks::alertmanager).layer(in_time))
         .route("/healthz", get(hooks::healthz))
         .route("/readyz", get(hooks::readyz));
     // A compressed stream would be held back until a block is full.

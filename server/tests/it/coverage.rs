@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 5] = [
+const FROM_AN_ENGINE: [&str; 6] = [
+    "alerts.delivery",
     "regions.trends",
     "platform.performance",
     "platform.business",
@@ -243,6 +244,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "access.people",
         "alerts.counts",
         "alerts.get",
+        "alerts.groups",
         "alerts.list",
         "audit.list",
         "events.recent",

@@ -53,6 +53,21 @@ async fn alertmanager_is_believed_with_its_token_and_answered_after_the_commit()
         .send(hook(WEBHOOK_TOKEN, vec![b' '; 5 * 1024 * 1024])?)
         .await?;
     assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(
+        text(large).await?.contains("max_alerts"),
+        "the sentence names the remedy"
+    );
+    // Who says before that it is too long is not listened to.
+    let announced = Request::post("/hooks/alertmanager")
+        .header(header::AUTHORIZATION, format!("Bearer {WEBHOOK_TOKEN}"))
+        .header(header::CONTENT_LENGTH, 5 * 1024 * 1024)
+        .body(Body::from_stream(futures::stream::pending::<
+            Result<Bytes, Infallible>,
+        >()))?;
+    assert_eq!(
+        house.send(announced).await?.status(),
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
     Ok(())
 }
 

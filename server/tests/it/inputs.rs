@@ -186,6 +186,12 @@ pub async fn inputs(
             json!({ "alert": seed.alert, "region": region, "note": "mine" }),
         ),
         (
+            "alerts.acknowledge",
+            json!({ "alerts": [seed.alert], "region": region, "note": "ours", "minutes": 30 }),
+        ),
+        ("alerts.groups", json!({ "by": "region" })),
+        ("alerts.delivery", json!({ "alert": seed.alert })),
+        (
             "alert.unacknowledge",
             json!({ "alert": seed.acknowledged, "region": region }),
         ),
@@ -194,6 +200,7 @@ pub async fn inputs(
         ("alerts.held_by", json!({ "alert": seed.alert })),
         ("alerts.pipeline", json!({})),
         ("silences.list", json!({})),
+        ("silences.cover", json!({ "alerts": [seed.alert] })),
         (
             "silences.preview",
             json!({ "matchers": [{ "label": "region", "op": "=", "value": region }] }),

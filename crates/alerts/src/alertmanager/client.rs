@@ -1,12 +1,15 @@
 use super::silences::{ApiSilence, NewSilence};
-use super::wire::ApiAlert;
 use crate::observation::Observation;
+use crate::reading::Reading;
 use serde::Deserialize;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// Longer than any healthy answer, shorter than the pause between two readings.
-const TIME_OUT: Duration = Duration::from_secs(2);
+/// Longer than a healthy Alertmanager thinks before it begins to answer, with tens of thousands of alerts too.
+const TIME_OUT: Duration = Duration::from_secs(4);
+/// The longest list that is read: some 60,000 alerts.
+const LONGEST_LIST: usize = 48 * 1024 * 1024;
+const LIST: &str = "api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true";
 
 /// A client of Alertmanager's API.
 #[derive(Clone, Debug)]
@@ -27,6 +30,24 @@ pub enum AlertmanagerError {
         #[source]
         source: reqwest::Error,
     },
+    /// Another shape, or cut off.
+    #[error("Alertmanager's answer to {path} cannot be read")]
+    Shape {
+        /// What was asked.
+        path: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// More than this console reads.
+    #[error(
+        "Alertmanager lists more than {most} MiB of alerts; the feed stands as last known. See which rule fires for \
+         every series it finds, and have it fire once for the whole"
+    )]
+    TooMuch {
+        /// So many MiB are read.
+        most: usize,
+    },
     /// It answered, but not with 200.
     #[error("Alertmanager answered {path} with HTTP {status} {reason}")]
     Status {
@@ -39,12 +60,23 @@ pub enum AlertmanagerError {
     },
 }
 
-/// What `/api/v2/status` says of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// What `/api/v2/status` says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Status {
+    /// The configuration, without its secrets.
+    #[serde(default)]
+    pub config: StatusConfig,
     /// When it started (Alertmanager calls the field `uptime`).
     #[serde(rename = "uptime", with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
+}
+
+/// The configuration in [`Status`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StatusConfig {
+    /// As YAML.
+    #[serde(default)]
+    pub original: String,
 }
 
 impl Alertmanager {
@@ -59,15 +91,35 @@ impl Alertmanager {
         })
     }
 
-    /// Everything that Alertmanager holds as not ended, suppressed alerts included.
+    /// The text of Alertmanager's list, into `text`, whose room is used again: everything that is held as not ended,
+    /// suppressed alerts included.
     ///
     /// # Errors
     /// [`AlertmanagerError`]; nothing may be concluded from it.
+    pub async fn list(&self, text: &mut Vec<u8>) -> Result<(), AlertmanagerError> {
+        text.clear();
+        let mut answer = self.answer(LIST).await?;
+        while let Some(chunk) = answer.chunk().await.map_err(|e| fault(LIST, e))? {
+            if text.len() + chunk.len() > LONGEST_LIST {
+                return Err(AlertmanagerError::TooMuch {
+                    most: LONGEST_LIST >> 20,
+                });
+            }
+            text.extend_from_slice(&chunk);
+        }
+        Ok(())
+    }
+
+    /// Reads the whole of [`Alertmanager::list`].
+    ///
+    /// # Errors
+    /// [`AlertmanagerError`].
     pub async fn alerts(&self) -> Result<Vec<Observation>, AlertmanagerError> {
-        let held: Vec<ApiAlert> = self
-            .get("api/v2/alerts?active=true&silenced=true&inhibited=true&unprocessed=true")
-            .await?;
-        Ok(held.into_iter().map(Observation::from).collect())
+        let mut text = Vec::new();
+        self.list(&mut text).await?;
+        let reading = Reading::of(&text, |_, _| true);
+        let reading = reading.map_err(|source| AlertmanagerError::Shape { path: LIST, source })?;
+        Ok(reading.wanted)
     }
 
     /// The state of the process.
@@ -141,6 +193,11 @@ impl Alertmanager {
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &'static str) -> Result<T, AlertmanagerError> {
+        let answer = self.answer(path).await?;
+        answer.json().await.map_err(|e| fault(path, e))
+    }
+
+    async fn answer(&self, path: &'static str) -> Result<reqwest::Response, AlertmanagerError> {
         let answer = self.http.get(self.url(path)).send().await;
         let answer = answer.map_err(|e| fault(path, e))?;
         if answer.status() != reqwest::StatusCode::OK {
@@ -150,7 +207,7 @@ impl Alertmanager {
                 reason: String::new(),
             });
         }
-        answer.json().await.map_err(|e| fault(path, e))
+        Ok(answer)
     }
 }
 

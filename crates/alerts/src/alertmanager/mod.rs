@@ -6,4 +6,4 @@ mod wire;
 
 pub use client::{Alertmanager, AlertmanagerError, Status};
 pub use silences::{ApiMatcher, ApiSilence, NewSilence};
-pub use wire::{Notification, Told};
+pub use wire::{ListedAlert, Notification, Told};

@@ -1,22 +1,29 @@
 //! The shapes on the wire. Unknown fields are passed over: both come from engines that are updated on their own.
 
-use crate::observation::{Observation, at_milliseconds};
+use crate::observation::{Observation, WATCHDOG, at_milliseconds};
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use time::OffsetDateTime;
 
-/// One alert of `GET /api/v2/alerts`.
+/// One alert of `GET /api/v2/alerts`, with its larger parts as they lie in the text.
 #[derive(Debug, Deserialize)]
-pub(super) struct ApiAlert {
-    fingerprint: String,
-    #[serde(rename = "startsAt", with = "time::serde::rfc3339")]
-    starts_at: OffsetDateTime,
-    #[serde(rename = "updatedAt", with = "time::serde::rfc3339")]
-    updated_at: OffsetDateTime,
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    status: ApiStatus,
+pub struct ListedAlert<'a> {
+    /// Alertmanager's hash of the labels.
+    #[serde(borrow)]
+    pub fingerprint: Cow<'a, str>,
+    #[serde(rename = "startsAt", borrow)]
+    starts_at: &'a RawValue,
+    #[serde(rename = "updatedAt", borrow)]
+    updated_at: &'a RawValue,
+    #[serde(borrow)]
+    labels: &'a RawValue,
+    #[serde(borrow, default)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: &'a RawValue,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,19 +34,42 @@ struct ApiStatus {
     inhibited_by: Vec<String>,
 }
 
-impl From<ApiAlert> for Observation {
-    fn from(alert: ApiAlert) -> Observation {
-        let mut suppressed_by = alert.status.silenced_by;
-        suppressed_by.extend(alert.status.inhibited_by);
+#[derive(Deserialize)]
+struct Time(#[serde(with = "time::serde::rfc3339")] OffsetDateTime);
+
+impl ListedAlert<'_> {
+    /// Whether the text of the labels holds the name of the alert that always fires.
+    pub fn may_be_watchdog(&self) -> bool {
+        self.labels.get().contains(WATCHDOG)
+    }
+
+    /// The hash of what is said of it, apart from when it was last repeated. The fingerprint stands for the labels.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.starts_at.get().hash(&mut hasher);
+        self.annotations.map(RawValue::get).hash(&mut hasher);
+        self.status.get().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Reads it whole.
+    ///
+    /// # Errors
+    /// When a part has another shape.
+    pub fn read(&self) -> serde_json::Result<Observation> {
+        let status: ApiStatus = serde_json::from_str(self.status.get())?;
+        let mut suppressed_by = status.silenced_by;
+        suppressed_by.extend(status.inhibited_by);
         suppressed_by.sort();
-        Observation::new(
-            alert.fingerprint,
-            alert.starts_at,
-            alert.labels,
-            alert.annotations,
+        let annotations = self.annotations.map(|a| serde_json::from_str(a.get()));
+        Ok(Observation::new(
+            self.fingerprint.clone().into_owned(),
+            serde_json::from_str::<Time>(self.starts_at.get())?.0,
+            serde_json::from_str(self.labels.get())?,
+            annotations.transpose()?.unwrap_or_default(),
         )
         .suppressed_by(suppressed_by)
-        .updated_at(alert.updated_at)
+        .updated_at(serde_json::from_str::<Time>(self.updated_at.get())?.0))
     }
 }
 
@@ -48,6 +78,9 @@ impl From<ApiAlert> for Observation {
 pub struct Notification {
     /// Always `4` so far.
     version: String,
+    /// Alertmanager's key of the group.
+    #[serde(rename = "groupKey", default)]
+    pub group: String,
     alerts: Vec<NotifiedAlert>,
     /// How many alerts Alertmanager left out of this notification.
     #[serde(rename = "truncatedAlerts", default)]

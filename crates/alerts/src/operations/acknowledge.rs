@@ -56,7 +56,7 @@ impl Applies<AcknowledgeAlert> for Alerts {
                 .minutes
                 .map(|minutes| cx.now + time::Duration::minutes(i64::from(minutes))),
         };
-        let written = store::set_acknowledgement(db, view.alert, Some((&by, cx.actor.person()))).await;
+        let written = store::set_acknowledgement(db, &[view.alert], Some((&by, cx.actor.person()))).await;
         written.map_err(bagua_core::db::failure)?;
         let text = crate::about(keys::ALERT_EVENT_ACKNOWLEDGED, &view).with("by", &by.by);
         self.record(db, "alert.acknowledged", &view, text, cx.now)
@@ -66,20 +66,26 @@ impl Applies<AcknowledgeAlert> for Alerts {
 }
 
 fn check(view: &AlertView, operation: &AcknowledgeAlert) -> Result<(), Failure> {
-    let length = operation.note.trim().chars().count();
+    check_words(&operation.note, operation.minutes)?;
+    if view.state == AlertState::Resolved {
+        let text = Text::new(keys::ALERT_FAILURE_ENDED).with("name", &view.name);
+        return Err(Failure::new(FailureKind::Conflict, text));
+    }
+    Ok(())
+}
+
+/// Refuses a note or a time that is too long.
+pub(super) fn check_words(note: &str, minutes: Option<u32>) -> Result<(), Failure> {
+    let length = note.trim().chars().count();
     if length > LONGEST_NOTE {
         let text = Text::new(keys::ALERT_FAILURE_NOTE_TOO_LONG)
             .with("length", length)
             .with("most", LONGEST_NOTE);
         return Err(Failure::field("note", text));
     }
-    if operation.minutes.is_some_and(|m| m == 0 || m > LONGEST_MINUTES) {
+    if minutes.is_some_and(|m| m == 0 || m > LONGEST_MINUTES) {
         let text = Text::new(keys::ALERT_FAILURE_MINUTES).with("most", LONGEST_MINUTES / (24 * 60));
         return Err(Failure::field("minutes", text));
-    }
-    if view.state == AlertState::Resolved {
-        let text = Text::new(keys::ALERT_FAILURE_ENDED).with("name", &view.name);
-        return Err(Failure::new(FailureKind::Conflict, text));
     }
     Ok(())
 }

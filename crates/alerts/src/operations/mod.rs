@@ -1,9 +1,12 @@
 //! What can be done to an alert.
 
 mod acknowledge;
+mod acknowledge_many;
 mod expire_silences;
 mod silence;
 mod unacknowledge;
+
+pub(crate) use silence::owner_name;
 
 use crate::Alerts;
 use crate::episode::Episode;

@@ -137,7 +137,7 @@ impl Handles<CreateSilence> for Alerts {
 }
 
 /// The name without the address that operations keep beside it.
-pub(super) fn owner_name(submitted_by: &str) -> &str {
+pub(crate) fn owner_name(submitted_by: &str) -> &str {
     submitted_by
         .split_once(" <")
         .map_or(submitted_by, |(name, _)| name)

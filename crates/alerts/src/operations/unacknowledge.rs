@@ -40,7 +40,7 @@ impl Applies<UnacknowledgeAlert> for Alerts {
             .map_err(bagua_core::db::failure)?;
         let view = found.ok_or_else(no_such_alert)?.view;
         check(&view)?;
-        store::set_acknowledgement(db, view.alert, None)
+        store::set_acknowledgement(db, &[view.alert], None)
             .await
             .map_err(bagua_core::db::failure)?;
         let text = crate::about(keys::ALERT_EVENT_UNACKNOWLEDGED, &view).with("by", name_of(&cx.actor));

@@ -22,9 +22,10 @@ impl Answers<AlertHeldBy> for Alerts {
             .await
             .map_err(|e| alertmanager_failure(&e))?;
         let snapshot = self.firing()?;
+        let holds = crate::silences::holdings(&snapshot, &sight);
         let held = view.suppressed_by.iter().map(|id| {
             if let Some(silence) = silences.iter().find(|s| s.id == *id) {
-                return HeldBy::Silence(crate::silences::view(silence.clone(), &snapshot, &sight));
+                return HeldBy::Silence(crate::silences::view(silence.clone(), &holds));
             }
             // Silences have a UUID, alerts a fingerprint.
             if Uuid::try_parse(id).is_ok() {

@@ -14,7 +14,9 @@ impl Answers<ListAlerts> for Alerts {
         let sight = Sight::of(&cx.granted, cx.environment);
         let snapshot = self.firing()?;
         if query.state != Some(AlertState::Resolved) {
-            return snapshot.list(&query, &sight);
+            let mut feed = snapshot.list(&query, &sight, cx.now)?;
+            feed.causes = self.causes(&feed.page.rows, &snapshot, &sight);
+            return Ok(feed);
         }
         let after = query.after.as_deref().map(page::ended_cursor).transpose()?;
         let limit = page::limit(query.limit);
@@ -34,6 +36,9 @@ impl Answers<ListAlerts> for Alerts {
         Ok(AlertFeed {
             page: Page { rows, next },
             firing: snapshot.firing(&sight),
+            matching: None,
+            causes: Vec::new(),
+            as_of: cx.now,
             degraded: snapshot.degraded,
         })
     }

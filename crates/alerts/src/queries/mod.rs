@@ -1,7 +1,10 @@
 //! What can be asked of the room.
 
 mod counts;
+mod cover;
+mod delivery;
 mod get;
+mod groups;
 mod held_by;
 mod history;
 mod list;

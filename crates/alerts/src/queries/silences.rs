@@ -22,13 +22,14 @@ impl Answers<ListSilences> for Alerts {
             .await
             .map_err(|e| alertmanager_failure(&e))?;
         let snapshot = self.firing()?;
+        let holds = crate::silences::holdings(&snapshot, &sight);
         let mut rows: Vec<SilenceView> = all
             .into_iter()
             .filter(|s| match query.state {
                 Some(state) => s.state() == state,
                 None => s.state() != SilenceState::Expired,
             })
-            .map(|s| crate::silences::view(s, &snapshot, &sight))
+            .map(|s| crate::silences::view(s, &holds))
             // What is limited to no region may hold alerts of the reader's region too.
             .filter(|s| region_of(&s.matchers).is_none_or(|r| sight.reaches(Some(&r))))
             .collect();

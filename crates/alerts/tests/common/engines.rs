@@ -42,17 +42,20 @@ impl Engine {
 
     /// A real Alertmanager that posts to `hook`.
     pub async fn alertmanager(folder: &Path, hook: &str) -> anyhow::Result<Engine> {
+        // group_by '...' makes every alert a group of its own: each is posted as soon as it is known.
+        let config = format!(
+            "route: {{receiver: console, group_by: ['...'], group_wait: 50ms, group_interval: 200ms, repeat_interval: 1h}}\n\
+             receivers:\n- name: console\n  webhook_configs:\n  - url: '{hook}'\n    send_resolved: true\n    \
+             http_config: {{authorization: {{type: Bearer, credentials: {TOKEN}}}}}\n"
+        );
+        Engine::alertmanager_with(folder, &config).await
+    }
+
+    /// A real Alertmanager with a configuration of its own.
+    pub async fn alertmanager_with(folder: &Path, written: &str) -> anyhow::Result<Engine> {
         let port = free_port()?;
         let config = folder.join("alertmanager.yml");
-        // group_by '...' makes every alert a group of its own: each is posted as soon as it is known.
-        std::fs::write(
-            &config,
-            format!(
-                "route: {{receiver: console, group_by: ['...'], group_wait: 50ms, group_interval: 200ms, repeat_interval: 1h}}\n\
-                 receivers:\n- name: console\n  webhook_configs:\n  - url: '{hook}'\n    send_resolved: true\n    \
-                 http_config: {{authorization: {{type: Bearer, credentials: {TOKEN}}}}}\n"
-            ),
-        )?;
+        std::fs::write(&config, written)?;
         let command = vec![
             "prometheus-alertmanager".into(),
             format!("--config.file={}", config.display()),

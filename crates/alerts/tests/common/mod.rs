@@ -51,6 +51,7 @@ pub struct Bench {
 pub fn quick() -> Timing {
     Timing {
         reconcile_every: Duration::from_millis(200),
+        compare_every: Duration::from_millis(500),
         settling: Duration::from_millis(1500),
         stranger_grace: Duration::ZERO,
     }

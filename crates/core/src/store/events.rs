@@ -33,6 +33,52 @@ pub(crate) async fn insert(db: &mut PgConnection, event: &NewEvent, quiet: bool)
     Ok(())
 }
 
+/// Many lines in one statement, in their order, with one notification.
+pub(crate) async fn insert_all(
+    db: &mut PgConnection,
+    events: &[NewEvent],
+    quiet: bool,
+) -> Result<(), sqlx::Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let at: Vec<_> = events.iter().map(|e| e.at).collect();
+    let kinds: Vec<_> = events.iter().map(|e| e.kind.clone()).collect();
+    let topics: Vec<_> = events.iter().map(|e| e.topic.clone()).collect();
+    let environments: Vec<_> = events
+        .iter()
+        .map(|e| e.environment.map(Environment::as_str))
+        .collect();
+    let regions: Vec<_> = events
+        .iter()
+        .map(|e| e.region.as_ref().map(RegionId::as_str))
+        .collect();
+    let subjects: Vec<_> = events.iter().map(|e| e.subject.clone()).collect();
+    let texts: Vec<_> = events.iter().map(|e| serde_json::json!(e.text)).collect();
+    let operations: Vec<_> = events.iter().map(|e| e.operation.map(|id| id.0)).collect();
+    sqlx::query!(
+        r#"WITH written AS (
+             INSERT INTO events (at, kind, topic, environment, region, subject, text, operation, quiet)
+             SELECT at, kind, topic, environment, region, subject, text, operation, $9
+             FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[],
+                         $8::uuid[]) AS line (at, kind, topic, environment, region, subject, text, operation)
+             RETURNING id)
+           SELECT pg_notify('bagua_events', '') AS "woken!: ()" FROM (SELECT id FROM written LIMIT 1) AS one"#,
+        &at,
+        &kinds,
+        &topics,
+        &environments[..] as &[Option<&str>],
+        &regions[..] as &[Option<&str>],
+        &subjects,
+        &texts,
+        &operations[..] as &[Option<uuid::Uuid>],
+        quiet,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
+}
+
 /// A row as the live stream reads it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {

@@ -1,23 +1,21 @@
 //! All SQL of the room.
 
-use crate::episode::{Change, Episode, Known};
-use crate::observation::Observation;
+use crate::episode::{Episode, Known};
 use bagua_model::alerts::{Acknowledgement, AlertState, AlertView, ListAlerts, Severity};
 use bagua_model::region::RegionId;
+use futures::{Stream, TryStreamExt as _};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use bulk::{apply, describe};
+
 /// Held by the transaction that changes episodes, so that a notification and a reading never decide side by side.
 const CHANGING: i64 = 0x6261_6775_6101;
 /// Held by the session of the console that reconciles.
 const RECONCILING: i64 = 0x6261_6775_6102;
-
-/// How old `last_seen_at` may get before it is written again, together with the annotations, which may carry figures
-/// that differ at every evaluation.
-const REFRESH_AFTER: time::Duration = time::Duration::seconds(30);
 
 struct Row {
     id: Uuid,
@@ -103,6 +101,9 @@ macro_rules! episodes {
     };
 }
 
+// The macro is known below its definition only.
+mod bulk;
+
 fn all(rows: Vec<Row>) -> Vec<Episode> {
     rows.into_iter().map(Episode::from).collect()
 }
@@ -127,9 +128,24 @@ pub async fn alive(db: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("SELECT 1 AS one").fetch_one(db).await.map(drop)
 }
 
-/// Everything that fires.
-pub async fn firing(db: &PgPool) -> sqlx::Result<Vec<Episode>> {
+/// Everything that fires, row by row: thousands of rows never lie in memory twice.
+pub fn firing(db: &PgPool) -> impl Stream<Item = sqlx::Result<Episode>> + Send + '_ {
     episodes!("FROM alerts WHERE state = 'firing'")
+        .fetch(db)
+        .map_ok(Episode::from)
+}
+
+/// These episodes, whatever their state.
+pub async fn of_ids(db: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Episode>> {
+    episodes!("FROM alerts WHERE id = ANY ($1)", ids)
+        .fetch_all(db)
+        .await
+        .map(all)
+}
+
+/// These episodes, held until the end of the transaction, in the order of their ids.
+pub async fn of_ids_for_update(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Episode>> {
+    episodes!("FROM alerts WHERE id = ANY ($1) ORDER BY id FOR UPDATE", ids)
         .fetch_all(db)
         .await
         .map(all)
@@ -160,13 +176,6 @@ pub async fn known(db: &mut PgConnection, fingerprints: &[String]) -> sqlx::Resu
     Ok(known)
 }
 
-/// Fingerprints of what fires.
-pub async fn firing_fingerprints(db: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("SELECT fingerprint FROM alerts WHERE state = 'firing'")
-        .fetch_all(db)
-        .await
-}
-
 /// One episode.
 pub async fn get(db: &PgPool, id: Uuid) -> sqlx::Result<Option<Episode>> {
     Ok(episodes!("FROM alerts WHERE id = $1", id)
@@ -193,12 +202,14 @@ pub async fn ended(
 ) -> sqlx::Result<Vec<Episode>> {
     let severities: Vec<String> = query.severities.iter().map(|s| s.as_str().to_owned()).collect();
     let severities = (!severities.is_empty()).then_some(severities);
-    let text = query
-        .text
-        .as_deref()
-        .map(str::trim)
-        .filter(|t| !t.is_empty())
-        .map(containing);
+    let words = crate::filter::words(query);
+    let text = words.map(containing);
+    let called: Vec<String> = words
+        .map(|w| crate::filter::regions_called(&w.to_lowercase()))
+        .unwrap_or_default()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let (after_time, after_id) = after.unzip();
     let rows = episodes!(
         "FROM alerts
@@ -208,8 +219,10 @@ pub async fn ended(
            AND ($3::text IS NULL OR region = $3)
            AND ($4::text IS NULL OR component = $4)
            AND ($5::boolean IS NULL OR (acknowledged_at IS NOT NULL) = $5)
-           AND ($6::text IS NULL OR name ILIKE $6 OR summary ILIKE $6 OR component ILIKE $6)
+           AND ($6::text IS NULL OR name ILIKE $6 OR summary ILIKE $6 OR component ILIKE $6 OR region ILIKE $6
+                OR region = ANY ($10))
            AND ($7::timestamptz IS NULL OR ended_at < $7 OR (ended_at = $7 AND id > $8::uuid))
+           AND ($11::text IS NULL OR name = $11)
          ORDER BY ended_at DESC, id
          LIMIT $9",
         regions,
@@ -221,6 +234,8 @@ pub async fn ended(
         after_time,
         after_id,
         i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
+        &called,
+        query.name.as_deref(),
     )
     .fetch_all(db)
     .await?;
@@ -260,152 +275,18 @@ pub struct Stamp<'a> {
     pub seen: &'a HashMap<String, (Uuid, OffsetDateTime)>,
 }
 
-/// Makes a change; the episode as it is afterwards.
-pub async fn apply(
-    db: &mut PgConnection,
-    change: &Change,
-    stamp: &Stamp<'_>,
-) -> sqlx::Result<Option<Episode>> {
-    match change {
-        Change::Open(o) => insert(db, o, None, stamp).await.map(Some),
-        Change::Missed(o, ended_at) => insert(db, o, Some(*ended_at), stamp).await.map(Some),
-        Change::Renew {
-            id,
-            started_at,
-            last_started_at,
-        } => {
-            sqlx::query!(
-                "UPDATE alerts SET started_at = $2, last_started_at = $3 WHERE id = $1 AND state = 'firing'",
-                id,
-                started_at,
-                last_started_at
-            )
-            .execute(&mut *db)
-            .await?;
-            get_for_update(db, *id).await
-        }
-        Change::Suppress { id, by } => {
-            sqlx::query!(
-                "UPDATE alerts SET suppressed = $2, suppressed_by = $3 WHERE id = $1 AND state = 'firing'",
-                id,
-                !by.is_empty(),
-                by
-            )
-            .execute(&mut *db)
-            .await?;
-            get_for_update(db, *id).await
-        }
-        Change::Reopen { id } => {
-            sqlx::query!(
-                "UPDATE alerts SET state = 'firing', ended_at = NULL, last_seen_at = $2 WHERE id = $1",
-                id,
-                stamp.now
-            )
-            .execute(&mut *db)
-            .await?;
-            get_for_update(db, *id).await
-        }
-        Change::Resolve { id, ended_at } => {
-            // No end lies in the future or before the start: clocks of several machines take part.
-            sqlx::query!(
-                "UPDATE alerts
-                 SET state = 'resolved', ended_at = greatest(least($2, $3::timestamptz), last_started_at)
-                 WHERE id = $1 AND state = 'firing'",
-                id,
-                ended_at,
-                stamp.now
-            )
-            .execute(&mut *db)
-            .await?;
-            get_for_update(db, *id).await
-        }
-    }
-}
-
-async fn insert(
-    db: &mut PgConnection,
-    o: &Observation,
-    ended_at: Option<OffsetDateTime>,
-    stamp: &Stamp<'_>,
-) -> sqlx::Result<Episode> {
-    let (id, received_at) = stamp
-        .seen
-        .get(&o.fingerprint)
-        .copied()
-        .unwrap_or_else(|| (Uuid::now_v7(), stamp.now));
-    let mut episode = Episode::open(id, o, received_at);
-    episode.view.ended_at = ended_at;
-    if ended_at.is_some() {
-        episode.view.state = AlertState::Resolved;
-    }
-    let view = &episode.view;
-    sqlx::query!(
-        "INSERT INTO alerts (id, fingerprint, started_at, last_started_at, name, severity, environment, region,
-            component, summary, description, labels, annotations, state, received_at, ended_at, suppressed,
-            suppressed_by, last_seen_at)
-         VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-        view.alert,
-        view.fingerprint,
-        view.started_at,
-        view.name,
-        view.severity.as_str(),
-        view.environment.map(|e| e.as_str()),
-        view.region.as_ref().map(RegionId::as_str),
-        view.component,
-        view.summary,
-        view.description,
-        Json(&view.labels) as _,
-        Json(&view.annotations) as _,
-        view.state.as_str(),
-        view.received_at,
-        view.ended_at,
-        view.suppressed,
-        &view.suppressed_by,
-        stamp.now,
-    )
-    .execute(db)
-    .await?;
-    Ok(episode)
-}
-
-/// Writes that Alertmanager holds these alerts, with their present annotations, where the last writing is old.
-pub async fn seen(db: &mut PgConnection, listed: &[Observation], now: OffsetDateTime) -> sqlx::Result<()> {
-    let fingerprints: Vec<String> = listed.iter().map(|o| o.fingerprint.clone()).collect();
-    let summaries: Vec<String> = listed.iter().map(|o| o.summary().to_owned()).collect();
-    let descriptions: Vec<String> = listed.iter().map(|o| o.description().to_owned()).collect();
-    let annotations: Vec<serde_json::Value> =
-        listed.iter().map(|o| serde_json::json!(o.annotations)).collect();
-    sqlx::query!(
-        "UPDATE alerts
-         SET last_seen_at = $5, summary = listed.summary, description = listed.description,
-             annotations = listed.annotations
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::jsonb[])
-              AS listed (fingerprint, summary, description, annotations)
-         WHERE alerts.fingerprint = listed.fingerprint AND alerts.state = 'firing' AND alerts.last_seen_at < $6",
-        &fingerprints,
-        &summaries,
-        &descriptions,
-        &annotations,
-        now,
-        now - REFRESH_AFTER,
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Writes who has it, or that nobody has.
+/// Writes who has them, or that nobody has.
 pub async fn set_acknowledgement(
     db: &mut PgConnection,
-    id: Uuid,
+    ids: &[Uuid],
     by: Option<(&Acknowledgement, Option<Uuid>)>,
 ) -> sqlx::Result<()> {
     let (acknowledgement, person) = by.unzip();
     sqlx::query!(
         "UPDATE alerts SET acknowledged_by = $2, acknowledged_by_id = $3, acknowledged_at = $4, note = $5,
              acknowledged_until = $6, lapsed_at = NULL
-         WHERE id = $1",
-        id,
+         WHERE id = ANY ($1)",
+        ids,
         acknowledgement.map(|a| a.by.as_str()),
         person.flatten(),
         acknowledgement.map(|a| a.at),
@@ -426,13 +307,13 @@ pub async fn lapsing(db: &mut PgConnection, now: OffsetDateTime) -> sqlx::Result
     rows.fetch_all(db).await.map(all)
 }
 
-/// Writes that the acknowledgement has run out, at the moment that it was given for.
-pub async fn lapse(db: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+/// Writes that acknowledgements have run out, each at the moment that it was given for.
+pub async fn lapse(db: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!(
         "UPDATE alerts SET lapsed_at = acknowledged_until, acknowledged_by = NULL, acknowledged_by_id = NULL,
              acknowledged_at = NULL, acknowledged_until = NULL, note = ''
-         WHERE id = $1",
-        id
+         WHERE id = ANY ($1)",
+        ids
     )
     .execute(db)
     .await

@@ -1,5 +1,13 @@
 //! Alerts as the feed shows them, and acknowledging them.
 
+mod cause;
+mod delivery;
+mod many;
+
+pub use cause::Cause;
+pub use delivery::{DeliveryLeg, DeliveryView, GetDelivery, Integration};
+pub use many::{AcknowledgeAlerts, AcknowledgedMany, AlertGroup, AlertGroups, GroupAlerts, GroupBy};
+
 use crate::access::{Permission, named};
 use crate::operation::Page;
 use crate::region::{Environment, RegionId, Scope};
@@ -115,9 +123,12 @@ pub struct ListAlerts {
     pub region: Option<RegionId>,
     /// Only this component (`<region>/<service>`).
     pub component: Option<String>,
+    /// Only this rule (the whole name).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Only those that somebody has, or that nobody has.
     pub acknowledged: Option<bool>,
-    /// Part of the name, summary or component.
+    /// Part of the name, summary or component, or of a region's name in either language.
     pub text: Option<String>,
     /// Keyset cursor.
     pub after: Option<String>,
@@ -132,6 +143,15 @@ pub struct AlertFeed {
     pub page: Page<AlertView>,
     /// How many fire in the reader's scope, by severity: critical, warning, info (before the other filters).
     pub firing: [u32; 3],
+    /// How many rows the filter lets through on all pages; `None` for what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<u32>,
+    /// What holds the rows of this page that are suppressed, as far as the console knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
+    /// When this was true.
+    #[serde(with = "time::serde::rfc3339")]
+    pub as_of: OffsetDateTime,
     /// Set while the rows come straight from Alertmanager or from memory because the database is away.
     pub degraded: bool,
 }
