@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { accessible, admin, alive, expect, status, test } from "../support/app.js";
-import { origin, output } from "../support/stack.js";
+import { binary, origin, output } from "../support/stack.js";
 
 /** Calls the API as a program does: no cookie, no page behind it. */
 async function call(token: string, path: string, body?: unknown): Promise<{ status: number; body: any }> {
@@ -17,14 +17,14 @@ async function call(token: string, path: string, body?: unknown): Promise<{ stat
 async function remote(token: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const env = { PATH: process.env.PATH, LANG: "en_GB.UTF-8", BAGUA_URL: origin, BAGUA_TOKEN: token };
   try {
-    const done = await promisify(execFile)(process.env.BAGUA_BIN ?? "bagua", args, { env, timeout: 60_000 });
+    const done = await promisify(execFile)(binary(), args, { env, timeout: 60_000 });
     return { code: 0, out: done.stdout, err: done.stderr };
   } catch (fault: any) {
     return { code: fault.code, out: fault.stdout, err: fault.stderr };
   }
 }
 
-test("a token is made on the screen, shown once, used by a program and by the command line, and revoked", async ({ page, tolerate }) => {
+test("a token is made on the screen, shown once, used by a program and by the command line, and revoked", async ({ page, another, tolerate }) => {
   tolerate(status(404));
   await page.goto("/access");
   await alive(page);
@@ -86,6 +86,20 @@ test("a token is made on the screen, shown once, used by a program and by the co
   await expect(page.getByLabel("The token", { exact: true })).toHaveCount(0);
   expect(await page.content()).not.toContain(token);
   await page.screenshot({ path: `${output}/token-list.png`, fullPage: true });
+
+  // Narrow, dark, in Chinese: nothing serious, nothing wider than the screen.
+  const narrow = await another({ storageState: await page.context().storageState(), viewport: { width: 360, height: 740 } });
+  await narrow.context().addCookies([
+    { name: "bagua_theme", value: "dark", url: origin },
+    { name: "bagua_locale", value: "zh-CN", url: origin },
+  ]);
+  await narrow.goto("/access/tokens?name=nightly&access=everything&days=30");
+  await alive(narrow);
+  await expect(narrow.getByRole("heading", { name: "API 令牌" })).toBeVisible();
+  await accessible(narrow);
+  await narrow.screenshot({ path: `${output}/token-narrow.png`, fullPage: true });
+  const overflow = await narrow.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(overflow).toBeLessThanOrEqual(0);
 
   await row.getByRole("link", { name: "Revoke" }).click();
   await expect(page.getByRole("heading", { name: /Revoke the API token “nightly restarts”/ })).toBeVisible();

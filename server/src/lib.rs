@@ -131,7 +131,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Role::Ask { door, kind, input } => return cli::ask(&door, kind.as_deref(), &input).await,
         Role::Submit(options) => return cli::submit(&options).await,
         Role::Noun(words) => return cli::nouns::run(&words).await,
-        Role::Completions { shell } => cli::completions(shell, &mut cli::nouns::complete(Arguments::command()))?,
+        Role::Completions { shell } => {
+            cli::completions(shell, &mut cli::nouns::complete(Arguments::command()))?
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -96,7 +96,10 @@ pub fn page() -> Node {
     crate::info().update_value(|info| info.flash = None);
     let (name, access, role) = (query("name"), query("access"), query("role"));
     let (region, days, all) = (query("region"), query("days"), query("all"));
-    let came_back = flash.as_ref().filter(|f| f.failure.is_some()).map(Typed::of_flash);
+    let came_back = flash
+        .as_ref()
+        .filter(|f| f.failure.is_some())
+        .map(Typed::of_flash);
     let typed = move || {
         came_back.clone().unwrap_or_else(|| Typed {
             name: name.get(),

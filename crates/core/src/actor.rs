@@ -246,7 +246,10 @@ mod tests {
         let token = through(operator, limit);
         assert!(token.granted(Permission::ComponentsOperate).is_empty());
         let reads = token.granted(Permission::RegionsRead);
-        assert_eq!(reads.regions(Environment::Dev), Some(vec!["eu-west-1".to_owned()]));
+        assert_eq!(
+            reads.regions(Environment::Dev),
+            Some(vec!["eu-west-1".to_owned()])
+        );
         assert!(!reads.reaches(Environment::Dev, None));
 
         // A wide limit gives nothing that the owner does not have.

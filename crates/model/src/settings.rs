@@ -127,12 +127,12 @@ pub struct Api {
 }
 
 impl Default for Api {
-    /// Ten calls a second: a script that walks through every region and alert does not notice, one that runs wild
+    /// Fifty calls a second: a script that walks through every region and alert does not notice, one that runs wild
     /// leaves the console to the others.
     fn default() -> Api {
         Api {
-            calls_per_minute: NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN),
-            burst: NonZeroU32::new(120).unwrap_or(NonZeroU32::MIN),
+            calls_per_minute: NonZeroU32::new(3_000).unwrap_or(NonZeroU32::MIN),
+            burst: NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN),
         }
     }
 }

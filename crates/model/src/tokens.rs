@@ -256,7 +256,11 @@ mod tests {
         let everything = limit(TokenAccess::Everything);
         for permission in Permission::ALL {
             let may = everything.allows(*permission);
-            assert_eq!(may, *permission != Permission::OperationsBreakGlass, "{permission}");
+            assert_eq!(
+                may,
+                *permission != Permission::OperationsBreakGlass,
+                "{permission}"
+            );
         }
     }
 

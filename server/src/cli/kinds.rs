@@ -159,7 +159,11 @@ mod tests {
             ("people", "invite", "person.invite"),
             ("sessions", "revoke-all", "session.revoke_all"),
         ] {
-            assert_eq!(find(noun, verb).map(|kind| kind.name), Some(kind), "{noun} {verb}");
+            assert_eq!(
+                find(noun, verb).map(|kind| kind.name),
+                Some(kind),
+                "{noun} {verb}"
+            );
         }
         assert_eq!(find("alerts", "explode"), None);
         assert!(!is_noun("weather"));
@@ -173,7 +177,11 @@ mod tests {
             assert_eq!(find(noun, verb), Some(*kind), "{}", kind.name);
         }
         for (noun, verb, kind) in SAID {
-            assert_eq!(find(noun, verb).map(|kind| kind.name), Some(kind), "{noun} {verb}");
+            assert_eq!(
+                find(noun, verb).map(|kind| kind.name),
+                Some(kind),
+                "{noun} {verb}"
+            );
         }
         for noun in NOUNS {
             assert!(is_noun(noun), "{noun}");

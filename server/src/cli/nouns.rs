@@ -216,7 +216,10 @@ async fn submit(door: &Door, kind: Kind, mut input: Value, words: &Words) -> any
             Err(failure) => Ok(say_failure(&failure)),
         };
     }
-    let decides = matches!(kind.name, "operation.cancel" | "operation.reject" | "operation.approve");
+    let decides = matches!(
+        kind.name,
+        "operation.cancel" | "operation.reject" | "operation.approve"
+    );
     let submission = Submission {
         plan_hash: words.hash.clone().filter(|_| !decides),
         reason: words.reason.clone().filter(|_| !decides),

@@ -141,7 +141,9 @@ impl Remote {
     /// Says what an operation would change.
     pub async fn plan(&self, kind: &str, input: Value) -> Result<PlanView, Failure> {
         let body = json!({ "input": input });
-        let plan = self.post(&format!("submit/{kind}?plan=true"), &body, None).await?;
+        let plan = self
+            .post(&format!("submit/{kind}?plan=true"), &body, None)
+            .await?;
         self.read(plan)
     }
 

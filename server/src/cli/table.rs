@@ -7,13 +7,45 @@ use serde_json::{Map, Value};
 /// The columns of a list, as pointers into a row; of a list that is not here, whatever is short.
 fn columns(kind: &str) -> &'static [&'static str] {
     match kind {
-        "alerts.list" => &["/alert", "/severity", "/state", "/name", "/component", "/acknowledged/by", "/started_at"],
-        "operations.list" => &["/operation", "/state", "/kind", "/target/id", "/submitted_by", "/submitted_at"],
+        "alerts.list" => &[
+            "/alert",
+            "/severity",
+            "/state",
+            "/name",
+            "/component",
+            "/acknowledged/by",
+            "/started_at",
+        ],
+        "operations.list" => &[
+            "/operation",
+            "/state",
+            "/kind",
+            "/target/id",
+            "/submitted_by",
+            "/submitted_at",
+        ],
         "silences.list" => &["/silence", "/state", "/holds", "/owner", "/ends_at", "/comment"],
         "regions.world" => &["/region", "/health", "/since"],
         "components" => &["/id", "/health", "/since"],
-        "audit.list" => &["/at", "/actor", "/action", "/kind", "/target", "/result", "/operation"],
-        "tokens.list" => &["/token", "/name", "/owner", "/limit/access", "/limit/role", "/state", "/last_used_at", "/expires_at"],
+        "audit.list" => &[
+            "/at",
+            "/actor",
+            "/action",
+            "/kind",
+            "/target",
+            "/result",
+            "/operation",
+        ],
+        "tokens.list" => &[
+            "/token",
+            "/name",
+            "/owner",
+            "/limit/access",
+            "/limit/role",
+            "/state",
+            "/last_used_at",
+            "/expires_at",
+        ],
         "access.people" => &["/person", "/name", "/email", "/last_sign_in_at", "/sessions"],
         "access.sessions" => &["/session", "/address", "/last_seen_at", "/expires_at"],
         "schedules.list" => &["/name", "/cron", "/kind", "/paused", "/next_at"],
@@ -109,7 +141,11 @@ fn facts(fields: &Map<String, Value>, locale: Locale) -> String {
     let mut parts = vec![table(vec![], lines)];
     for (name, value) in fields {
         if !is_short(value) && value.is_array() {
-            parts.push(format!("\n{}\n{}", name.to_uppercase(), answer(name, value, locale)));
+            parts.push(format!(
+                "\n{}\n{}",
+                name.to_uppercase(),
+                answer(name, value, locale)
+            ));
         }
     }
     parts.join("\n").trim().to_owned()
@@ -128,7 +164,10 @@ mod tests {
         let shown = answer("operations.list", &operations, Locale::English);
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 2, "{shown}");
-        assert!(lines[0].contains("TARGET ID") && lines[1].contains("a/b"), "{shown}");
+        assert!(
+            lines[0].contains("TARGET ID") && lines[1].contains("a/b"),
+            "{shown}"
+        );
         let other = json!([{ "text": { "key": "role.viewer" }, "big": { "a": 1 }, "n": 3 }]);
         let shown = answer("a.kind.nobody.knows", &other, Locale::Chinese);
         assert!(shown.contains("查看者") && !shown.contains("BIG"), "{shown}");

@@ -120,10 +120,7 @@ impl Words {
         }
         if let Some((_, list)) = LISTS.iter().find(|(said, _)| *said == name) {
             let text = given.ok_or_else(|| format!("--{name} wants a value"))?;
-            let all = self
-                .fields
-                .entry((*list).to_owned())
-                .or_insert_with(|| json!([]));
+            let all = self.fields.entry((*list).to_owned()).or_insert_with(|| json!([]));
             if let Value::Array(all) = all {
                 all.extend(text.split(',').map(|one| json!(one.trim())));
             }
@@ -213,18 +210,33 @@ mod tests {
     #[test]
     fn words_become_the_input_of_their_kind() {
         for (line, wanted) in [
-            ("alerts list --severity critical,warning --limit 5", json!({ "severities": ["critical", "warning"], "limit": 5 })),
+            (
+                "alerts list --severity critical,warning --limit 5",
+                json!({ "severities": ["critical", "warning"], "limit": 5 }),
+            ),
             ("alerts ack 1f --note 12", json!({ "alert": "1f", "note": "12" })),
             ("regions show eu-west-1", json!({ "region": "eu-west-1" })),
-            ("components restart eu-west-1/gateway", json!({ "component": "eu-west-1/gateway" })),
-            ("operations list --state running", json!({ "states": ["running"] })),
-            ("operations cancel 01 --reason late", json!({ "operation": "01", "reason": "late" })),
+            (
+                "components restart eu-west-1/gateway",
+                json!({ "component": "eu-west-1/gateway" }),
+            ),
+            (
+                "operations list --state running",
+                json!({ "states": ["running"] }),
+            ),
+            (
+                "operations cancel 01 --reason late",
+                json!({ "operation": "01", "reason": "late" }),
+            ),
             ("silences expire a b", json!({ "silences": ["a", "b"] })),
             (
                 "silences create region=\"eu-west-1\" --minutes 30 --comment works",
                 json!({ "matchers": [{ "label": "region", "op": "=", "value": "eu-west-1" }], "minutes": 30, "comment": "works" }),
             ),
-            ("tokens create 7 --region eu-west-1 --access=everything", json!({ "name": "7", "scope": { "region": "eu-west-1" }, "access": "everything" })),
+            (
+                "tokens create 7 --region eu-west-1 --access=everything",
+                json!({ "name": "7", "scope": { "region": "eu-west-1" }, "access": "everything" }),
+            ),
             ("tokens list --all", json!({ "all": true })),
         ] {
             assert_eq!(inputs(line), Ok(vec![wanted]), "{line}");

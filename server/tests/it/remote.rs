@@ -48,8 +48,8 @@ async fn a_console_at_an_address_is_called_with_the_same_words() -> Outcome {
     let only_reads = [("BAGUA_URL", url.as_str()), ("BAGUA_TOKEN", &reads)];
     let call = async |environment: &[(&str, &str)], code: i32, part: &str, arguments: &[&str]| {
         let output = bagua(environment, arguments).await?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
+        let told =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
         assert!(told.contains(part), "{arguments:?}: no `{part}` in: {told}");
         assert!(!told.contains(&token), "{arguments:?} tells the token");
@@ -63,30 +63,74 @@ async fn a_console_at_an_address_is_called_with_the_same_words() -> Outcome {
     let (world, json): (Value, Value) = (serde_json::from_str(&world)?, serde_json::from_str(&json)?);
     assert_eq!(world["environment"], json["environment"]);
     call(&all, 0, "hash ", &["components", "restart", &gateway, "--plan"]).await?;
-    call(&only_reads, 0, "hash ", &["components", "restart", &gateway, "--plan"]).await?;
+    call(
+        &only_reads,
+        0,
+        "hash ",
+        &["components", "restart", &gateway, "--plan"],
+    )
+    .await?;
     call(&only_reads, 3, "only reads", &["components", "restart", &gateway]).await?;
-    let done = call(&all, 0, "submitted", &["components", "restart", &gateway, "--follow"]).await?;
+    let done = call(
+        &all,
+        0,
+        "submitted",
+        &["components", "restart", &gateway, "--follow"],
+    )
+    .await?;
     let operation = done.split(' ').next().unwrap_or_default();
     call(&all, 0, "submitted", &["operations", "follow", operation]).await?;
     call(&all, 0, "component.restart", &["operations", "show", operation]).await?;
     call(&all, 4, "", &["operations", "cancel", operation]).await?;
-    call(&all, 6, "", &["components", "stop", "global/alertmanager", "--follow"]).await?;
+    call(
+        &all,
+        6,
+        "",
+        &["components", "stop", "global/alertmanager", "--follow"],
+    )
+    .await?;
 
     call(&all, 2, "no-such-verb", &["alerts", "no-such-verb"]).await?;
     call(&all, 2, "regoin", &["alerts", "list", "--regoin", HOME]).await?;
     call(&all, 3, "Read the audit log", &["audit", "list"]).await?;
-    call(&all, 3, "", &["alerts", "show", "00000000-0000-0000-0000-000000000000"]).await?;
+    call(
+        &all,
+        3,
+        "",
+        &["alerts", "show", "00000000-0000-0000-0000-000000000000"],
+    )
+    .await?;
     call(&all, 2, "BAGUA_TOKEN", &["alerts", "list", "--token", "x"]).await?;
     call(&all[..1], 1, "wants an API token", &["alerts", "list"]).await?;
-    let away = [("BAGUA_URL", "http://127.0.0.1:9"), ("BAGUA_TOKEN", token.as_str())];
+    let away = [
+        ("BAGUA_URL", "http://127.0.0.1:9"),
+        ("BAGUA_TOKEN", token.as_str()),
+    ];
     call(&away, 7, "cannot be reached", &["alerts", "list"]).await?;
     call(&away, 7, "cannot be reached", &["submit", "component.restart"]).await?;
 
-    let https = [("BAGUA_URL", "https://console.example.org"), ("BAGUA_TOKEN", token.as_str())];
+    let https = [
+        ("BAGUA_URL", "https://console.example.org"),
+        ("BAGUA_TOKEN", token.as_str()),
+    ];
     call(&https, 1, "through a tunnel", &["alerts", "list"]).await?;
 
     // A token of its own making: told to standard output, and good for what it was made for.
-    let child = call(&all, 0, "bagua_", &["tokens", "create", "child", "--access", "read-only", "--days", "1"]).await?;
+    let child = call(
+        &all,
+        0,
+        "bagua_",
+        &[
+            "tokens",
+            "create",
+            "child",
+            "--access",
+            "read-only",
+            "--days",
+            "1",
+        ],
+    )
+    .await?;
     let child = [("BAGUA_URL", url.as_str()), ("BAGUA_TOKEN", child.trim())];
     call(&child, 0, "child", &["tokens", "list"]).await?;
 

@@ -167,7 +167,12 @@ async fn a_token_reads_plans_and_submits_within_its_limit() -> Outcome {
     let elsewhere = house
         .parts
         .console
-        .submit_json(&olaf.actor, "component.restart", restart(AWAY)["input"].clone(), Submission::default())
+        .submit_json(
+            &olaf.actor,
+            "component.restart",
+            restart(AWAY)["input"].clone(),
+            Submission::default(),
+        )
         .await?;
     let path = format!("/operations/{}", elsewhere.operation);
     problem(get(&house, &path, &here).await?, StatusCode::NOT_FOUND).await?;
@@ -192,7 +197,10 @@ async fn what_has_ended_opens_nothing_and_says_what_to_do() -> Outcome {
     let narrow = json!({ "input": { "name": "child", "access": "read-only", "days": 7, "token_hash": child.hash_hex() } });
     let done = call(&house, Method::POST, "/submit/token.create", &revoked, &narrow).await?;
     assert_eq!(done.status(), StatusCode::OK, "{}", text(done).await?);
-    assert_eq!(get(&house, "/regions", &child.token).await?.status(), StatusCode::OK);
+    assert_eq!(
+        get(&house, "/regions", &child.token).await?.status(),
+        StatusCode::OK
+    );
 
     console
         .submit(&ada.actor, RevokeToken { token: id }, Submission::default())
@@ -234,7 +242,11 @@ async fn what_has_ended_opens_nothing_and_says_what_to_do() -> Outcome {
         .bind(person)
         .execute(&ground.db.owner)
         .await?;
-    let refused = problem(get(&house, "/regions", &disabled).await?, StatusCode::UNAUTHORIZED).await?;
+    let refused = problem(
+        get(&house, "/regions", &disabled).await?,
+        StatusCode::UNAUTHORIZED,
+    )
+    .await?;
     assert!(refused.to_string().contains("has been disabled"), "{refused}");
 
     let none = house.get("/api/v1/regions", None).await?;
@@ -261,10 +273,22 @@ async fn a_token_makes_none_that_is_wider_or_lives_longer_and_no_one_elses_is_se
     let path = "/submit/token.create";
     for (input, status) in [
         (json!({ "name": "a", "access": "everything", "days": 7 }), 403),
-        (json!({ "name": "a", "access": "everything", "role": "administrator", "days": 7 }), 403),
-        (json!({ "name": "a", "access": "listed", "permissions": ["people.manage"], "days": 7 }), 403),
-        (json!({ "name": "a", "access": "everything", "role": "viewer", "days": 90 }), 422),
-        (json!({ "name": "a", "access": "everything", "role": "viewer", "days": 7 }), 200),
+        (
+            json!({ "name": "a", "access": "everything", "role": "administrator", "days": 7 }),
+            403,
+        ),
+        (
+            json!({ "name": "a", "access": "listed", "permissions": ["people.manage"], "days": 7 }),
+            403,
+        ),
+        (
+            json!({ "name": "a", "access": "everything", "role": "viewer", "days": 90 }),
+            422,
+        ),
+        (
+            json!({ "name": "a", "access": "everything", "role": "viewer", "days": 7 }),
+            200,
+        ),
         (json!({ "name": " ", "access": "read-only" }), 422),
         (json!({ "name": "a", "access": "read-only", "days": 366 }), 422),
         (json!({ "name": "a", "access": "listed" }), 422),
@@ -272,7 +296,12 @@ async fn a_token_makes_none_that_is_wider_or_lives_longer_and_no_one_elses_is_se
         let mut input = input;
         input["token_hash"] = json!(new_token()?.hash_hex());
         let answer = call(&house, Method::POST, path, &token, &json!({ "input": input })).await?;
-        assert_eq!(answer.status().as_u16(), status, "{input}: {}", text(answer).await?);
+        assert_eq!(
+            answer.status().as_u16(),
+            status,
+            "{input}: {}",
+            text(answer).await?
+        );
     }
     let input = json!({ "input": { "name": "a", "token_hash": new_token()?.hash_hex(), "days": 1 } });
     let answer = call(&house, Method::POST, path, &reads, &input).await?;
@@ -281,18 +310,31 @@ async fn a_token_makes_none_that_is_wider_or_lives_longer_and_no_one_elses_is_se
     let console = &house.parts.console;
     assert!(console.ask(&vera.actor, ListTokens::default()).await?.is_empty());
     for query in [
-        ListTokens { person: Some(ada.id()), all: false },
-        ListTokens { person: None, all: true },
+        ListTokens {
+            person: Some(ada.id()),
+            all: false,
+        },
+        ListTokens {
+            person: None,
+            all: true,
+        },
     ] {
         assert!(console.ask(&vera.actor, query.clone()).await.is_err());
         assert!(console.ask(&ada.actor, query).await?.len() >= 3);
     }
     let foreign = RevokeToken { token: id };
-    let refused = console.submit(&vera.actor, foreign.clone(), Submission::default()).await;
+    let refused = console
+        .submit(&vera.actor, foreign.clone(), Submission::default())
+        .await;
     assert!(refused.is_err_and(|failure| failure.kind.status() == 404));
     // The owner of the machine is nobody whose token it could be.
     let owner = bagua_core::Actor::system("cli:root");
-    assert!(console.submit(&owner, wish(TokenAccess::ReadOnly), Submission::default()).await.is_err());
+    assert!(
+        console
+            .submit(&owner, wish(TokenAccess::ReadOnly), Submission::default())
+            .await
+            .is_err()
+    );
     console.submit(&owner, foreign, Submission::default()).await?;
     Ok(())
 }
@@ -303,13 +345,26 @@ async fn nothing_that_is_stored_opens_anything_and_use_is_written_once_a_minute(
     let house = ground.house()?;
     let ada = house.person("Ada", Role::Administrator, None).await?;
     // By the screen's own form: what the page shows once is all there ever is.
-    let form = [("name", "deploy"), ("access", "everything"), ("days", "30"), ("role", ""), ("region", "")];
+    let form = [
+        ("name", "deploy"),
+        ("access", "everything"),
+        ("days", "30"),
+        ("role", ""),
+        ("region", ""),
+    ];
     let page = house.post("/access/tokens", &form, Some(&ada)).await?;
     assert_eq!(page.status(), StatusCode::OK);
     assert_eq!(head(&page, "cache-control"), "no-store");
     let page = text(page).await?;
-    let start = page.find("bagua_").map(|at| &page[at..at + 83]).unwrap_or_default().to_owned();
-    let secret = start.rsplit_once('_').map(|(_, secret)| secret.to_owned()).unwrap_or_default();
+    let start = page
+        .find("bagua_")
+        .map(|at| &page[at..at + 83])
+        .unwrap_or_default()
+        .to_owned();
+    let secret = start
+        .rsplit_once('_')
+        .map(|(_, secret)| secret.to_owned())
+        .unwrap_or_default();
     assert_eq!(secret.len(), 64, "{start}");
     let console = &house.parts.console;
     for _ in 0..3 {
@@ -367,11 +422,19 @@ async fn a_caller_who_calls_too_often_is_told_when_to_come_back() -> Outcome {
     assert_eq!(limited["kind"], "rate_limited");
     // Another token, and a session, have a bucket of their own.
     assert_eq!(get(&house, "/regions", &other).await?.status(), StatusCode::OK);
-    assert_eq!(house.get("/api/v1/regions", Some(&ada)).await?.status(), StatusCode::OK);
+    assert_eq!(
+        house.get("/api/v1/regions", Some(&ada)).await?.status(),
+        StatusCode::OK
+    );
     // Who tries tokens is counted by where they come from.
     let mut told = Vec::new();
     for _ in 0..4 {
-        told.push(get(&house, "/regions", &new_token()?.token).await?.status().as_u16());
+        told.push(
+            get(&house, "/regions", &new_token()?.token)
+                .await?
+                .status()
+                .as_u16(),
+        );
     }
     assert_eq!(told, [401, 401, 401, 429]);
     Ok(())
@@ -391,7 +454,11 @@ async fn next_event(
                 line.unwrap_or_default().trim().to_owned()
             };
             if !field("data:").is_empty() {
-                return Ok(Some((field("event:"), field("id:"), serde_json::from_str(&field("data:"))?)));
+                return Ok(Some((
+                    field("event:"),
+                    field("id:"),
+                    serde_json::from_str(&field("data:"))?,
+                )));
             }
         }
         match tokio::time::timeout(Duration::from_secs(30), body.next()).await? {
@@ -407,16 +474,29 @@ async fn an_operation_is_told_to_its_end_and_again_from_where_the_reader_was() -
     let house = ground.house()?;
     let olaf = house.person("Olaf", Role::Operator, None).await?;
     let (token, _) = made(&house, &olaf, wish(TokenAccess::Everything)).await?;
-    let done = call(&house, Method::POST, "/submit/component.restart", &token, &restart(HOME)).await?;
+    let done = call(
+        &house,
+        Method::POST,
+        "/submit/component.restart",
+        &token,
+        &restart(HOME),
+    )
+    .await?;
     let submitted: Value = serde_json::from_str(&text(done).await?)?;
-    let path = format!("/operations/{}/events", submitted["operation"].as_str().unwrap_or_default());
+    let path = format!(
+        "/operations/{}/events",
+        submitted["operation"].as_str().unwrap_or_default()
+    );
     let stream = get(&house, &path, &token).await?;
     assert_eq!(head(&stream, "content-type"), "text/event-stream");
     let (mut body, mut buffer) = (stream.into_body().into_data_stream(), String::new());
     let first = next_event(&mut body, &mut buffer).await?;
     let (name, id, data) = first.unwrap_or_default();
     assert_eq!((name.as_str(), id.as_str()), ("log", "1"), "{data}");
-    assert!(data["words"].as_str().is_some_and(|words| words.contains("Olaf")), "{data}");
+    assert!(
+        data["words"].as_str().is_some_and(|words| words.contains("Olaf")),
+        "{data}"
+    );
     // Only now anybody works.
     house.run();
     let mut told = Vec::new();
@@ -431,8 +511,14 @@ async fn an_operation_is_told_to_its_end_and_again_from_where_the_reader_was() -
         .filter(|(name, ..)| name == "log")
         .filter_map(|(_, id, _)| id.parse().ok())
         .collect();
-    assert!(lines.len() > 2 && lines.windows(2).all(|pair| pair[0] < pair[1]), "{lines:?}");
-    assert!(told.iter().any(|(name, _, data)| name == "state" && data["state"] == "running"));
+    assert!(
+        lines.len() > 2 && lines.windows(2).all(|pair| pair[0] < pair[1]),
+        "{lines:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|(name, _, data)| name == "state" && data["state"] == "running")
+    );
 
     let again = async |last: &str| {
         let request = Request::get(format!("/api/v1{path}"))
@@ -443,11 +529,20 @@ async fn an_operation_is_told_to_its_end_and_again_from_where_the_reader_was() -
     let resumed = again(&lines[0].to_string()).await?;
     let (mut body, mut buffer) = (resumed.into_body().into_data_stream(), String::new());
     let (_, next, _) = next_event(&mut body, &mut buffer).await?.unwrap_or_default();
-    assert_eq!(next, lines[1].to_string(), "goes on after the line that was heard last");
+    assert_eq!(
+        next,
+        lines[1].to_string(),
+        "goes on after the line that was heard last"
+    );
     assert_eq!(again(&id).await?.status(), StatusCode::NO_CONTENT);
     let nobody = house.get(&format!("/api/v1{path}"), None).await?;
     problem(nobody, StatusCode::UNAUTHORIZED).await?;
-    let unknown = get(&house, "/operations/00000000-0000-0000-0000-000000000000/events", &token).await?;
+    let unknown = get(
+        &house,
+        "/operations/00000000-0000-0000-0000-000000000000/events",
+        &token,
+    )
+    .await?;
     problem(unknown, StatusCode::NOT_FOUND).await?;
     Ok(())
 }

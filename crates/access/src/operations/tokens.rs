@@ -11,7 +11,9 @@ use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::operation::Plan;
 use bagua_model::region::Scope;
 use bagua_model::text::{Text, keys};
-use bagua_model::tokens::{CreateToken, RevokeToken, TOKEN_DAYS_MOST, TokenAccess, TokenLimit, TokenState, TokenView};
+use bagua_model::tokens::{
+    CreateToken, RevokeToken, TOKEN_DAYS_MOST, TokenAccess, TokenLimit, TokenState, TokenView,
+};
 use serde_json::json;
 use sqlx::{PgConnection, PgExecutor};
 use time::Duration;
@@ -189,7 +191,9 @@ impl Applies<CreateToken> for Access {
 
 /// The token, if the actor may end it. Of another person's tokens a stranger does not learn whether they exist.
 async fn open(db: impl PgExecutor<'_>, cx: &PlanContext, id: &str) -> Result<TokenView, Failure> {
-    let found = tokens::list(db, None, Some(id), cx.now).await.map_err(db::failure)?;
+    let found = tokens::list(db, None, Some(id), cx.now)
+        .await
+        .map_err(db::failure)?;
     let may = |view: &TokenView| {
         cx.actor.person() == Some(view.person)
             || cx.actor.granted(Permission::PeopleManage).covers(&Scope::ANY)

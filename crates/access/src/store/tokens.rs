@@ -26,8 +26,11 @@ struct LimitRow {
 /// not know is a fault, a permission that it does not know is one that the token does not have.
 fn limit(row: LimitRow) -> sqlx::Result<TokenLimit> {
     let role: Option<Role> = row.role.map(|r| r.parse()).transpose().map_err(unreadable)?;
-    let environment: Option<Environment> =
-        row.environment.map(|e| e.parse()).transpose().map_err(unreadable)?;
+    let environment: Option<Environment> = row
+        .environment
+        .map(|e| e.parse())
+        .transpose()
+        .map_err(unreadable)?;
     Ok(TokenLimit {
         role,
         access: row.access.parse().map_err(unreadable)?,

@@ -72,9 +72,7 @@ fn forbidden(permission: Permission, target: &Target) -> Failure {
 
 /// One's own may always be stopped; others' takes the permission.
 fn check_stop(actor: &Actor, decided: &Decided) -> Result<(), Failure> {
-    let own = actor
-        .own()
-        .is_some_and(|person| decided.person == Some(person));
+    let own = actor.own().is_some_and(|person| decided.person == Some(person));
     if own
         || actor
             .granted(Permission::OperationsCancel)

@@ -102,10 +102,7 @@ impl Answers<GetOperation> for Core {
 }
 
 fn may_see(cx: &AskContext, full: &Full) -> bool {
-    let own = cx
-        .actor
-        .own()
-        .is_some_and(|person| full.person == Some(person));
+    let own = cx.actor.own().is_some_and(|person| full.person == Some(person));
     own || cx.granted.covers(&full.view.summary.target.scope)
 }
 

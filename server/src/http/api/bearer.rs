@@ -56,7 +56,11 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
             user_agent: text(request.headers(), header::USER_AGENT).to_owned(),
         },
     };
-    match state.access.bearer(carried.token.expose(), &carried.visitor).await {
+    match state
+        .access
+        .bearer(carried.token.expose(), &carried.visitor)
+        .await
+    {
         Ok(who) => {
             request.extensions_mut().insert(Identity {
                 who: Some(who),

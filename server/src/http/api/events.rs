@@ -93,7 +93,9 @@ impl Telling {
         let mut recheck = tokio::time::interval(RECHECK);
         recheck.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         recheck.reset();
-        let hello = Event::default().retry(Duration::from_secs(1)).comment("operation");
+        let hello = Event::default()
+            .retry(Duration::from_secs(1))
+            .comment("operation");
         let hello = futures::stream::iter([Ok(hello)]);
         hello.chain(futures::stream::unfold(
             (self, messages, recheck),
@@ -167,7 +169,10 @@ impl Telling {
             self.waiting
                 .push_back(event("log", Some(line.seq.to_string()), &data));
         }
-        self.told = view.events.last().map_or(self.told, |line| line.seq.max(self.told));
+        self.told = view
+            .events
+            .last()
+            .map_or(self.told, |line| line.seq.max(self.told));
         let state = state(view, locale);
         if state != self.state_told {
             self.waiting.push_back(event("state", None, &state));
