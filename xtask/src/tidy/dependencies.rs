@@ -6,7 +6,15 @@ use crate::tidy::Tree;
 
 const PREFIX: &str = "bagua-";
 /// What is no room among the crates in `crates/`.
-const SUPPORT: [&str; 6] = ["markup", "model", "core", "stack", "testkit", "telegram-sim"];
+const SUPPORT: [&str; 7] = [
+    "markup",
+    "model",
+    "core",
+    "stack",
+    "telegram",
+    "testkit",
+    "telegram-sim",
+];
 /// Web frameworks: the rooms answer questions and do work; how that reaches a browser is not theirs.
 const WEB: [&str; 2] = ["leptos", "axum"];
 /// What would make the browser's module large or not compile for it.
@@ -45,7 +53,7 @@ fn is_room(name: &str) -> bool {
 
 /// A dependency on another package of this workspace.
 fn inside(name: &str, on: &str, for_tests: bool) -> Option<String> {
-    if for_tests && on == "testkit" {
+    if for_tests && ["testkit", "telegram-sim"].contains(&on) {
         return None;
     }
     let allowed: &[&str] = match name {
@@ -57,8 +65,8 @@ fn inside(name: &str, on: &str, for_tests: bool) -> Option<String> {
         "app" => &["markup", "model", "core"],
         "stack" | "core" | "telegram-sim" => &["model"],
         "testkit" => &["core", "model"],
-        "markup" | "model" | "xtask" => &[],
-        _ => &["core", "model"],
+        "markup" | "model" | "telegram" | "xtask" => &[],
+        _ => &["core", "model", "telegram"],
     };
     if allowed.contains(&on) {
         return None;
@@ -145,6 +153,8 @@ mod tests {
             ("bagua-server", "axum"),
             ("bagua-app", "leptos"),
             ("bagua-stack", "axum"),
+            ("bagua-bots", "bagua-telegram"),
+            ("bagua-telegram-sim", "axum"),
         ] {
             assert_eq!(complaints(name, on, None), Vec::<String>::new(), "{name} → {on}");
         }
@@ -168,6 +178,8 @@ mod tests {
             ("bagua-model", "tokio", "browser"),
             ("bagua-server", "bagua-testkit", "only in tests"),
             ("bagua-regions", "bagua-testkit", "may depend on"),
+            ("bagua-bots", "bagua-telegram-sim", "may depend on"),
+            ("bagua-telegram", "bagua-core", "nothing of this workspace"),
         ] {
             let found = complaints(name, on, None);
             assert!(
