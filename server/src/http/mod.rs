@@ -1,6 +1,6 @@
 //! The console over HTTP: pages, server functions, forms, the live stream and the hooks for machines.
 
-mod api;
+pub mod api;
 mod forms;
 mod guard;
 mod hooks;
@@ -61,6 +61,8 @@ pub struct AppState {
     pub site: site::Site,
     /// Whether cookies travel over HTTPS only.
     pub secure: bool,
+    /// What `/api/v1/openapi.json` answers.
+    pub description: Arc<api::Description>,
     metrics_token: Secret,
     hosts: guard::Hosts,
     stop: CancellationToken,
@@ -85,6 +87,7 @@ impl AppState {
         })?;
         Ok(AppState {
             environment: console.environment,
+            description: Arc::new(api::Description::new(console.registry())),
             console,
             access,
             alerts,
