@@ -1,6 +1,7 @@
 //! The console over HTTP: pages, server functions, forms, the live stream and the hooks for machines.
 
 pub mod api;
+pub mod client;
 mod forms;
 mod guard;
 mod hooks;
@@ -65,6 +66,7 @@ pub struct AppState {
     pub description: Arc<api::Description>,
     metrics_token: Secret,
     hosts: guard::Hosts,
+    proxies: client::Proxies,
     stop: CancellationToken,
 }
 
@@ -97,6 +99,7 @@ impl AppState {
                 .with_context(|| format!("{} cannot be read", folder.display()))?,
             secure: settings.listen.public_url.starts_with("https://"),
             metrics_token: settings.metrics.token.clone(),
+            proxies: client::Proxies::new(&settings.listen)?,
             hosts: guard::Hosts::new(&settings.listen.public_url, settings.listen.address.port()),
             stop,
         })
@@ -167,6 +170,7 @@ pub fn router(state: AppState) -> Router {
     let metrics = telemetry::metrics_route(Some(state.metrics_token.expose().to_owned()), || ());
     let api = api::routes(&state);
     let (hosts, secure) = (state.hosts.clone(), guard::Secure(state.secure));
+    let proxies = state.proxies.clone();
     let routes = Router::new()
         .merge(machines)
         .merge(files)
@@ -181,6 +185,7 @@ pub fn router(state: AppState) -> Router {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(compressible),
         )
+        .layer(from_fn_with_state(proxies, client::address))
         .layer(from_fn_with_state(hosts, guard::guard))
         .layer(from_fn(api::problems))
         .layer(from_fn_with_state(secure, guard::headers))
