@@ -50,6 +50,7 @@ fn main() {
 
 fn read_language(language: &str) -> BTreeMap<String, String> {
     let folder = Path::new("locales").join(language);
+    let described = std::env::var_os("CARGO_FEATURE_SCHEMA").is_some();
     let mut all = BTreeMap::new();
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the locale folder exists")
@@ -59,6 +60,8 @@ fn read_language(language: &str) -> BTreeMap<String, String> {
     for file in files
         .iter()
         .filter(|f| f.extension().is_some_and(|e| e == "toml"))
+        // What only the server says stays out of the browser's module.
+        .filter(|f| described || f.file_stem().is_none_or(|stem| stem != "api"))
     {
         let text = std::fs::read_to_string(file).expect("the locale file is readable");
         let table: BTreeMap<String, String> =

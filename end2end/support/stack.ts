@@ -22,8 +22,13 @@ export function binary(): string {
 
 /** Starts a role that ends with this process, however this process ends; its words go to `log`. */
 function run(log: string, signal: string, ...args: string[]): ChildProcess {
+  return runProgram(log, signal, binary(), ...args);
+}
+
+/** The same for another program. */
+export function runProgram(log: string, signal: string, ...command: string[]): ChildProcess {
   const file = openSync(log, "a");
-  const child = spawn("setpriv", ["--pdeathsig", signal, binary(), ...args], { stdio: ["ignore", file, file] });
+  const child = spawn("setpriv", ["--pdeathsig", signal, ...command], { stdio: ["ignore", file, file] });
   closeSync(file);
   return child;
 }
@@ -40,7 +45,7 @@ export async function until<T>(seconds: number, why: () => string, done: () => P
 }
 
 /** Asks a process to end and waits until it has gone; one that does not listen is killed. */
-async function end(child: ChildProcess, signal: NodeJS.Signals, seconds: number): Promise<void> {
+export async function end(child: ChildProcess, signal: NodeJS.Signals, seconds: number): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise((done) => child.once("exit", done));
   child.kill(signal);

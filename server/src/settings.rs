@@ -1,5 +1,6 @@
 //! Reads the configuration file; every fault ends in one sentence with line and remedy.
 
+use crate::http::client::Proxies;
 use anyhow::{Context as _, bail};
 use bagua_model::settings::Settings;
 use std::net::SocketAddr;
@@ -51,6 +52,8 @@ pub fn load(path: &Path) -> anyhow::Result<Settings> {
     if let Err(fault) = settings.validate() {
         bail!("The configuration {} cannot be used: {fault}", path.display());
     }
+    Proxies::new(&settings.listen)
+        .with_context(|| format!("The configuration {} cannot be used", path.display()))?;
     Ok(settings)
 }
 

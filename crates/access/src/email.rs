@@ -1,5 +1,7 @@
 //! E-mail addresses as sign-in names.
 
+use bagua_model::access::{LONGEST_EMAIL, LONGEST_PERSON};
+
 /// The form in which an address is stored and compared: trimmed, lower case, or `None` when it is none.
 ///
 /// ASCII only: PostgreSQL and Rust agree on its lower case, and two addresses that look alike are alike.
@@ -9,14 +11,15 @@ pub fn normalise(typed: &str) -> Option<String> {
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && b != b'@');
     // Angle brackets and quotes belong to the forms of mail headers, not to sign-in names.
     let odd = email.contains(['<', '>', '"', ',', ';', '\\', '(', ')']);
-    (plain(local) && plain(domain) && !odd && email.len() <= 254).then_some(email)
+    (plain(local) && plain(domain) && !odd && email.len() <= LONGEST_EMAIL).then_some(email)
 }
 
 /// A shown name, trimmed, or `None` when it cannot be one. An empty name becomes `fallback`.
 pub fn display_name(typed: &str, fallback: &str) -> Option<String> {
     let name = typed.trim();
     let name = if name.is_empty() { fallback } else { name };
-    let fits = name.chars().count() <= 120 && !name.is_empty() && !name.chars().any(char::is_control);
+    let fits =
+        name.chars().count() <= LONGEST_PERSON && !name.is_empty() && !name.chars().any(char::is_control);
     fits.then(|| name.to_owned())
 }
 

@@ -2,15 +2,11 @@
 //! there is empty. The expressions are RE2's kind, so no text makes one slow.
 
 use bagua_model::failure::Failure;
-use bagua_model::silences::{MatchOp, Matcher};
+use bagua_model::silences::{LONGEST_VALUE, MOST_MATCHERS, MatchOp, Matcher};
 use bagua_model::text::{Text, keys};
 use regex::{Regex, RegexBuilder};
 use std::collections::BTreeMap;
 
-/// More conditions than anybody writes by hand.
-const MOST: usize = 20;
-/// Characters of a value.
-const LONGEST_VALUE: usize = 1000;
 /// Bytes of a compiled expression: repetitions of repetitions grow quickly.
 const LARGEST_EXPRESSION: usize = 1 << 20;
 
@@ -38,8 +34,10 @@ impl Conditions {
     /// A field error on `matchers` that says which condition is wrong, and why.
     pub fn new(matchers: &[Matcher]) -> Result<Conditions, Failure> {
         let wrong = |text: Text| Failure::field("matchers", text);
-        if matchers.is_empty() || matchers.len() > MOST {
-            return Err(wrong(Text::new(keys::SILENCE_FAILURE_COUNT).with("most", MOST)));
+        if matchers.is_empty() || matchers.len() > MOST_MATCHERS {
+            return Err(wrong(
+                Text::new(keys::SILENCE_FAILURE_COUNT).with("most", MOST_MATCHERS),
+            ));
         }
         let conditions: Result<Vec<_>, _> = matchers.iter().map(condition).collect();
         let conditions = Conditions(conditions.map_err(wrong)?);

@@ -173,6 +173,22 @@ impl Console {
         answer
     }
 
+    /// Refuses, before the input is read, whoever holds the permission of a kind nowhere: they learn nothing of it, not
+    /// even what an input has to look like.
+    ///
+    /// # Errors
+    /// `Forbidden` (audited), and `NotFound` for an unknown kind.
+    pub async fn knock(&self, actor: &Actor, kind: &str) -> Result<(), Failure> {
+        let info = self
+            .registry
+            .info(kind)
+            .ok_or_else(|| crate::registry::unknown_kind(kind))?;
+        if self.somewhere(&actor.granted(info.permission)) {
+            return Ok(());
+        }
+        Err(self.deny(actor, info.kind, info.permission, None, None).await)
+    }
+
     /// Asks with JSON from outside.
     ///
     /// # Errors
@@ -245,10 +261,7 @@ impl Console {
         let entry = self.registry.operation_entry(kind)?;
         let permission = entry.info.permission;
         let granted = actor.granted(permission);
-        // Before anything is read: who holds the permission nowhere learns nothing.
-        if !self.somewhere(&granted) {
-            return Err(self.deny(actor, entry.info.kind, permission, None, None).await);
-        }
+        self.knock(actor, kind).await?;
         let prepared = entry.handler.prepare(input)?;
         let mut target = entry
             .handler

@@ -24,7 +24,7 @@ pub use actor::{Actor, Granted, Through};
 pub use clock::Clock;
 pub use console::{Console, ConsoleHandle, ConsoleParts};
 pub use live::{LiveEvent, LiveHub};
-pub use registry::{KindInfo, Registry, Verb};
+pub use registry::{KindInfo, Registry, Shape, Verb};
 pub use run::{RunContext, StepDb, StepFailure};
 pub use sources::Sources;
 pub use verbs::{Answers, Applies, AskContext, Handles, PlanContext};

@@ -11,6 +11,7 @@ use bagua_model::operation::Plan;
 use bagua_model::text::{Text, keys};
 use bagua_model::verbs::{Operation, Query, Risk, Target};
 use futures::future::BoxFuture;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -44,6 +45,21 @@ pub struct KindInfo {
     pub personal_data: bool,
 }
 
+/// What a kind takes and answers, for the description of the API.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// An input as somebody may send it, in JSON.
+    pub example: &'static str,
+    /// The schema of the input.
+    pub input: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of the answer, or of what is known when the operation has succeeded.
+    pub output: fn(&mut SchemaGenerator) -> Schema,
+}
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
 /// The registry, filled once at start.
 #[derive(Default)]
 pub struct Registry {
@@ -55,13 +71,16 @@ type AskJson = for<'a> fn(&'a Console, &'a Actor, Value) -> BoxFuture<'a, Result
 
 pub(crate) struct QueryEntry {
     info: KindInfo,
+    shape: Shape,
     /// An `Arc<dyn Answers<Q>>`: the typed way in takes it out again and pays for no JSON.
     handler: Box<dyn Any + Send + Sync>,
     pub(crate) ask_json: AskJson,
+    fits: fn(Value) -> Result<(), Failure>,
 }
 
 pub(crate) struct OperationEntry {
     pub(crate) info: KindInfo,
+    shape: Shape,
     /// Seconds.
     pub(crate) cooling_off: u32,
     pub(crate) handler: Box<dyn ErasedOperation>,
@@ -84,8 +103,14 @@ impl Registry {
         let handler: Arc<dyn Answers<Q>> = handler;
         let entry = QueryEntry {
             info,
+            shape: Shape {
+                example: Q::EXAMPLE,
+                input: schema_of::<Q>,
+                output: schema_of::<Q::Answer>,
+            },
             handler: Box::new(handler),
             ask_json: ask_json_as::<Q>,
+            fits: |input| parse::<Q>(Q::KIND, input).map(|_| ()),
         };
         self.queries.insert(Q::KIND, entry);
         self
@@ -129,6 +154,25 @@ impl Registry {
             .or_else(|| self.operations.get(kind).map(|e| e.info))
     }
 
+    /// What a kind takes and answers.
+    pub fn shape(&self, kind: &str) -> Option<Shape> {
+        self.queries
+            .get(kind)
+            .map(|e| e.shape)
+            .or_else(|| self.operations.get(kind).map(|e| e.shape))
+    }
+
+    /// Whether an input fits its kind, without asking or submitting it.
+    ///
+    /// # Errors
+    /// `Invalid` when the input does not fit the kind, `NotFound` for an unknown kind.
+    pub fn fits(&self, kind: &str, input: Value) -> Result<(), Failure> {
+        match self.queries.get(kind) {
+            Some(entry) => (entry.fits)(input),
+            None => self.operation_entry(kind)?.handler.prepare(input).map(|_| ()),
+        }
+    }
+
     pub(crate) fn answers<Q: Query>(&self) -> Result<&Arc<dyn Answers<Q>>, Failure> {
         self.queries
             .get(Q::KIND)
@@ -162,6 +206,11 @@ impl Registry {
             O::KIND,
             OperationEntry {
                 info,
+                shape: Shape {
+                    example: O::EXAMPLE,
+                    input: schema_of::<O>,
+                    output: schema_of::<O::Outcome>,
+                },
                 cooling_off: O::COOLING_OFF,
                 handler,
             },
@@ -177,15 +226,34 @@ impl Registry {
     }
 }
 
-fn unknown_kind(kind: &str) -> Failure {
+pub(crate) fn unknown_kind(kind: &str) -> Failure {
     Failure::new(
         FailureKind::NotFound,
         Text::new(keys::FAILURE_UNKNOWN_KIND).with("kind", kind),
     )
 }
 
+/// Whether a text in it holds U+0000, which PostgreSQL keeps in no text: no name, note or filter that a person types has
+/// one, and the database's own refusal would look like a fault of ours.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Reads JSON from outside into a query or operation; the sentence names the field that does not fit.
 pub(crate) fn parse<T: DeserializeOwned>(kind: &str, input: Value) -> Result<T, Failure> {
+    if has_nul(&input) {
+        return Err(Failure::new(
+            FailureKind::Invalid,
+            Text::new(keys::FAILURE_NUL).with("kind", kind),
+        ));
+    }
     serde_json::from_value(input).map_err(|error| {
         let text = Text::new(keys::FAILURE_BAD_INPUT)
             .with("kind", kind)
@@ -200,6 +268,7 @@ fn ask_json_as<'a, Q: Query>(
     input: Value,
 ) -> BoxFuture<'a, Result<Value, Failure>> {
     Box::pin(async move {
+        console.knock(actor, Q::KIND).await?;
         let query: Q = parse(Q::KIND, input)?;
         let answer = console.ask(actor, query).await?;
         serde_json::to_value(answer).map_err(|error| crate::db::unreadable("an answer", error))

@@ -62,6 +62,14 @@ impl Console {
     ) -> Result<Submitted, Failure> {
         self.refuse_read_only(actor, kind).await?;
         let admitted = self.admit(actor, kind, input).await?;
+        if submission
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains('\0'))
+        {
+            let text = Text::new(keys::FAILURE_NUL).with("kind", kind);
+            return Err(Failure::field("reason", text));
+        }
         if let Some(submitted) = self
             .repeated(actor, kind, &admitted.prepared.input, &submission)
             .await?

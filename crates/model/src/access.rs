@@ -10,6 +10,7 @@ macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
@@ -146,6 +147,7 @@ impl Role {
 
 /// A role in a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Grant {
     /// The role.
     pub role: Role,
@@ -156,6 +158,7 @@ pub struct Grant {
 
 /// The signed-in person as every page knows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Me {
     /// The person's id.
     pub person: Uuid,
@@ -183,6 +186,7 @@ impl Me {
 
 /// A person in the list of people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PersonView {
     /// Id.
     pub person: Uuid,
@@ -194,17 +198,21 @@ pub struct PersonView {
     pub grants: Vec<Grant>,
     /// When the person was created.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub created_at: OffsetDateTime,
     /// The last successful sign-in.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub last_sign_in_at: Option<OffsetDateTime>,
     /// Locked out until then, after too many failed sign-ins.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub locked_until: Option<OffsetDateTime>,
     /// Open sessions.
     pub sessions: i64,
     /// When the person was disabled; a disabled person cannot sign in.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub disabled_at: Option<OffsetDateTime>,
     /// Whether the person has set a password; until then only an invitation opens the account.
     #[serde(default)]
@@ -213,6 +221,7 @@ pub struct PersonView {
 
 /// `access.people`: everyone with an account, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListPeople {}
 
@@ -224,6 +233,7 @@ impl Query for ListPeople {
 
 /// A session in a list. Its `session` id is a name, not the cookie: it opens nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionView {
     /// Id.
     pub session: Uuid,
@@ -231,12 +241,15 @@ pub struct SessionView {
     pub person: Uuid,
     /// When the person signed in.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub created_at: OffsetDateTime,
     /// Last use, to within a few minutes.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub last_seen_at: OffsetDateTime,
     /// When it ends even if it is used.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: OffsetDateTime,
     /// The browser's own words, shortened.
     pub user_agent: String,
@@ -246,6 +259,7 @@ pub struct SessionView {
 
 /// `access.sessions`: open sessions, last used first. One's own, or with `people.read` those of another person.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ListSessions {
     /// Whose; one's own when absent.
@@ -260,6 +274,7 @@ impl Query for ListSessions {
 
 /// What a one-time link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// Nobody can administer this console yet: whoever holds the link becomes its first administrator.
@@ -272,6 +287,7 @@ pub enum Purpose {
 
 /// An open one-time link, as the page behind it shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InvitationView {
     /// What it is for; the page asks for an e-mail address only for the first administrator.
     pub purpose: Purpose,
@@ -281,6 +297,7 @@ pub struct InvitationView {
     pub name: String,
     /// When it lapses.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: OffsetDateTime,
 }
 
@@ -293,14 +310,22 @@ fn person_target(person: Uuid) -> Target {
     }
 }
 
+/// Characters of an e-mail address.
+pub const LONGEST_EMAIL: usize = 254;
+/// Characters of a person's shown name.
+pub const LONGEST_PERSON: usize = 120;
+
 /// `person.create`: a new person with one role. They cannot sign in before [`InvitePerson`] has given them a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePerson {
     /// E-mail address, the sign-in name; capitals do not matter.
+    #[cfg_attr(feature = "schema", schemars(length(min = 3, max = LONGEST_EMAIL)))]
     pub email: String,
     /// Shown name; the e-mail address when empty.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = LONGEST_PERSON)))]
     pub name: String,
     /// First role.
     pub role: Role,
@@ -311,6 +336,8 @@ pub struct CreatePerson {
 
 impl Operation for CreatePerson {
     const KIND: &'static str = "person.create";
+    const EXAMPLE: &'static str =
+        r#"{"email":"wei@example.org","name":"王伟","role":"viewer","scope":{"region":"ap-east-1"}}"#;
     const PERMISSION: Permission = Permission::PeopleManage;
     const RISK: Risk = Risk::Moderate;
     /// The new person's id.
@@ -330,16 +357,19 @@ impl Operation for CreatePerson {
 /// The link itself is made by the submitter, who keeps it: the operation carries only the SHA-256 of its token, so that
 /// nobody who reads operations or the audit log can use it. The person's earlier link lapses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct InvitePerson {
     /// Whom.
     pub person: Uuid,
     /// SHA-256 of the token's text (at least 32 random bytes in base64), in hex.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-9A-Fa-f]{64}$")))]
     pub token_hash: String,
 }
 
 impl Operation for InvitePerson {
     const KIND: &'static str = "person.invite";
+    const EXAMPLE: &'static str = r#"{"person":"0190f5f0-1c02-7d11-8a3e-5f1b2c3d4e5f","token_hash":"abababababababababababababababababababababababababababababababab"}"#;
     const PERMISSION: Permission = Permission::PeopleManage;
     const RISK: Risk = Risk::Moderate;
     /// Nothing but success.
@@ -352,6 +382,7 @@ impl Operation for InvitePerson {
 
 /// `person.grant`: gives a role in a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GrantRole {
     /// To whom.
@@ -365,6 +396,8 @@ pub struct GrantRole {
 
 impl Operation for GrantRole {
     const KIND: &'static str = "person.grant";
+    const EXAMPLE: &'static str =
+        r#"{"person":"0190f5f0-1c02-7d11-8a3e-5f1b2c3d4e5f","role":"auditor","scope":{}}"#;
     const PERMISSION: Permission = Permission::PeopleManage;
     const RISK: Risk = Risk::Moderate;
     /// Nothing but success.
@@ -377,6 +410,7 @@ impl Operation for GrantRole {
 
 /// `person.revoke`: takes a role in a scope away. The last administrator keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeRole {
     /// From whom.
@@ -390,6 +424,8 @@ pub struct RevokeRole {
 
 impl Operation for RevokeRole {
     const KIND: &'static str = "person.revoke";
+    const EXAMPLE: &'static str =
+        r#"{"person":"0190f5f0-1c02-7d11-8a3e-5f1b2c3d4e5f","role":"auditor","scope":{}}"#;
     const PERMISSION: Permission = Permission::PeopleManage;
     const RISK: Risk = Risk::Moderate;
     /// Nothing but success.
@@ -402,6 +438,7 @@ impl Operation for RevokeRole {
 
 /// `person.disable`: the person cannot sign in any more and every session ends. The last administrator stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DisablePerson {
     /// Whom.
@@ -410,6 +447,7 @@ pub struct DisablePerson {
 
 impl Operation for DisablePerson {
     const KIND: &'static str = "person.disable";
+    const EXAMPLE: &'static str = r#"{"person":"0190f5f0-1c02-7d11-8a3e-5f1b2c3d4e5f"}"#;
     const PERMISSION: Permission = Permission::PeopleManage;
     const RISK: Risk = Risk::Moderate;
     /// Nothing but success.
@@ -422,6 +460,7 @@ impl Operation for DisablePerson {
 
 /// `person.enable`: a disabled person can sign in again, with the roles of before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnablePerson {
     /// Whom.
@@ -430,6 +469,7 @@ pub struct EnablePerson {
 
 impl Operation for EnablePerson {
     const KIND: &'static str = "person.enable";
+    const EXAMPLE: &'static str = r#"{"person":"0190f5f0-1c02-7d11-8a3e-5f1b2c3d4e5f"}"#;
     const PERMISSION: Permission = Permission::PeopleManage;
     const RISK: Risk = Risk::Moderate;
     /// Nothing but success.
@@ -442,6 +482,7 @@ impl Operation for EnablePerson {
 
 /// `session.revoke`: ends one session, one's own, or with `people.manage` another person's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSession {
     /// Which.
@@ -450,6 +491,7 @@ pub struct RevokeSession {
 
 impl Operation for RevokeSession {
     const KIND: &'static str = "session.revoke";
+    const EXAMPLE: &'static str = r#"{"session":"0190f5f2-4411-7b0e-a9c8-1d2e3f4a5b6c"}"#;
     const PERMISSION: Permission = Permission::SessionsOwn;
     const RISK: Risk = Risk::Trivial;
     /// Nothing but success.
@@ -466,6 +508,7 @@ impl Operation for RevokeSession {
 
 /// `session.revoke_all`: ends every session of a person, one's own, or with `people.manage` another person's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeAllSessions {
     /// Whose.
@@ -474,6 +517,7 @@ pub struct RevokeAllSessions {
 
 impl Operation for RevokeAllSessions {
     const KIND: &'static str = "session.revoke_all";
+    const EXAMPLE: &'static str = r#"{"person":"0190f5f0-1c02-7d11-8a3e-5f1b2c3d4e5f"}"#;
     const PERMISSION: Permission = Permission::SessionsOwn;
     const RISK: Risk = Risk::Moderate;
     /// How many ended.

@@ -31,6 +31,7 @@ named! {
 
 /// One figure of one region: now, and on the way here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComparedFigure {
     /// Which figure.
     pub what: Compared,
@@ -42,6 +43,7 @@ pub struct ComparedFigure {
 
 /// One region.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompareRow {
     /// Which.
     pub region: RegionId,
@@ -49,6 +51,7 @@ pub struct CompareRow {
     pub health: Health,
     /// When its front door was scraped last.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub sampled_at: Option<OffsetDateTime>,
     /// All figures, in the order of [`Compared::ALL`].
     pub figures: Vec<ComparedFigure>,
@@ -63,6 +66,7 @@ impl CompareRow {
 
 /// Every region that the reader may see.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CompareView {
     /// Time of the first point, Unix seconds.
     pub from: i64,
@@ -74,6 +78,7 @@ pub struct CompareView {
 
 /// `regions.compare`: latency, errors, throughput and saturation of all regions, from the in-memory snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompareRegions {}
 

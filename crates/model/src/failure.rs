@@ -7,6 +7,7 @@ use std::fmt;
 
 /// The kind of a failure; it decides the HTTP status and the exit code, never the wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The input is wrong; see `fields`.
@@ -49,6 +50,7 @@ impl FailureKind {
 
 /// A refusal or fault in the reader's words. Holds no secret and no personal data beyond what the reader typed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// The kind.
     pub kind: FailureKind,

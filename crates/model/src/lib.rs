@@ -11,6 +11,7 @@ pub mod operation;
 pub mod platform;
 pub mod region;
 pub mod regions;
+pub mod schema;
 pub mod settings;
 pub mod silences;
 pub mod supervisor;

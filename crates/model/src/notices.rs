@@ -23,16 +23,19 @@ named! {
 
 /// A source that is away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notice {
     /// Which.
     pub source: Source,
     /// Since when there is no data.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub since: OffsetDateTime,
 }
 
 /// `console.notices`: the sources that are away, empty when all answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListNotices {}
 
@@ -45,6 +48,7 @@ impl Query for ListNotices {
 /// One message on the live stream: a topic has news. The browser asks again for what it shows; it never trusts
 /// the message itself for content, so a lost or doubled message costs one question, not a wrong screen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveMessage {
     /// `alerts`, `operations`, `regions`, `notices`, `access`, `reset` (ask for everything).
     pub topic: String,

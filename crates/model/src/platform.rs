@@ -80,6 +80,7 @@ impl PlatformFigure {
 
 /// A figure over time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlatformTrend {
     /// Which.
     pub figure: PlatformFigure,
@@ -91,6 +92,7 @@ pub struct PlatformTrend {
 
 /// Figures of the platform over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlatformView {
     /// Start, Unix seconds.
     pub from: i64,
@@ -109,20 +111,24 @@ macro_rules! platform_query {
     ($(#[$meta:meta])* $name:ident, $kind:literal) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             /// How far back, minutes (5 to 43,200; 30 when 0).
             pub minutes: u32,
             /// Start of a fixed range; wants `until`, and `minutes` then counts for nothing.
             #[serde(with = "time::serde::rfc3339::option")]
+            #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
             pub from: Option<OffsetDateTime>,
             /// End of a fixed range, at most 31 days after its start.
             #[serde(with = "time::serde::rfc3339::option")]
+            #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
             pub until: Option<OffsetDateTime>,
         }
 
         impl Query for $name {
             const KIND: &'static str = $kind;
+            const EXAMPLE: &'static str = r#"{"minutes":60}"#;
             const PERMISSION: Permission = Permission::RegionsRead;
             type Answer = PlatformView;
         }

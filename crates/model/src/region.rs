@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 /// A deployment stage. One console looks after one environment on one machine, several in a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// One machine.
@@ -48,6 +49,7 @@ impl FromStr for Environment {
 
 /// A region's code such as `ap-east-1`, or [`RegionId::GLOBAL`] for what serves all regions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RegionId(String);
 
@@ -135,6 +137,7 @@ pub const KNOWN_REGIONS: [KnownRegion; 6] = [
 
 /// Where something is: an environment and a region; `None` means "any" in a grant and "not bound to one" in a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Scope {
     /// The environment, or any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

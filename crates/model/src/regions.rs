@@ -84,6 +84,21 @@ impl TryFrom<String> for ComponentId {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ComponentId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ComponentId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A component's id, `<region>/<service>`: `ap-east-1/gateway`, `global/postgres`.",
+            "pattern": "^[A-Za-z0-9-]{1,63}/[A-Za-z0-9-]{1,63}$",
+        })
+    }
+}
+
 impl From<ComponentId> for String {
     fn from(id: ComponentId) -> String {
         id.to_string()
@@ -92,6 +107,7 @@ impl From<ComponentId> for String {
 
 /// The newest figures of a component. `None` means that there is no sample, or none fresh enough.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Figures {
     /// CPU, percent of one core.
@@ -118,6 +134,7 @@ pub struct Figures {
 
 /// The process behind a component as its supervisor reports it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessView {
     /// `running`, `stopped`, `backing_off`, `crash_looping`, …
     pub state: String,
@@ -125,6 +142,7 @@ pub struct ProcessView {
     pub pid: Option<i32>,
     /// Since when it is in this state.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub since: Option<OffsetDateTime>,
     /// Restarts since the stack started.
     pub restarts: u64,
@@ -134,6 +152,7 @@ pub struct ProcessView {
 
 /// A component with its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComponentView {
     /// Id.
     pub id: ComponentId,
@@ -143,11 +162,13 @@ pub struct ComponentView {
     pub why: Option<Text>,
     /// Since when it is in this state, as far as known.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub since: Option<OffsetDateTime>,
     /// Newest figures.
     pub figures: Figures,
     /// When Prometheus scraped it last.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub sampled_at: Option<OffsetDateTime>,
     /// The process, when a supervisor looks after it.
     pub process: Option<ProcessView>,
@@ -161,6 +182,7 @@ pub struct ComponentView {
 
 /// A region with its components.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegionView {
     /// Id.
     pub region: RegionId,
@@ -176,6 +198,7 @@ pub struct RegionView {
     pub health: Health,
     /// Since when.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub since: Option<OffsetDateTime>,
     /// Figures of its front door (the gateway).
     pub figures: Figures,
@@ -185,11 +208,13 @@ pub struct RegionView {
 
 /// The map: every region that the reader may see, and what is global.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorldView {
     /// Environment.
     pub environment: Environment,
     /// When the snapshot was taken.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: OffsetDateTime,
     /// Regions in the order of configuration.
     pub regions: Vec<RegionView>,
@@ -199,6 +224,7 @@ pub struct WorldView {
 
 /// `regions.world`: the map, from the in-memory snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetWorld {}
 
@@ -210,6 +236,7 @@ impl Query for GetWorld {
 
 /// `regions.region`: one region with its components.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetRegion {
     /// Which.
@@ -218,12 +245,14 @@ pub struct GetRegion {
 
 impl Query for GetRegion {
     const KIND: &'static str = "regions.region";
+    const EXAMPLE: &'static str = r#"{"region":"ap-east-1"}"#;
     const PERMISSION: Permission = Permission::RegionsRead;
     type Answer = RegionView;
 }
 
 /// `regions.component`: one component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetComponent {
     /// Which.
@@ -232,6 +261,7 @@ pub struct GetComponent {
 
 impl Query for GetComponent {
     const KIND: &'static str = "regions.component";
+    const EXAMPLE: &'static str = r#"{"component":"ap-east-1/gateway"}"#;
     const PERMISSION: Permission = Permission::RegionsRead;
     type Answer = ComponentView;
 }
@@ -260,6 +290,7 @@ named! {
 
 /// One line of a trend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Series {
     /// Its name (`p95`), empty when the trend has one line only.
     pub name: String,
@@ -269,6 +300,7 @@ pub struct Series {
 
 /// A metric over time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Trend {
     /// Which metric.
     pub metric: Metric,
@@ -278,6 +310,7 @@ pub struct Trend {
 
 /// Trends of a component.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrendsView {
     /// Start, Unix seconds.
     pub from: i64,
@@ -291,6 +324,7 @@ pub struct TrendsView {
 
 /// `regions.trends`: a component's figures over the last minutes, from Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetTrends {
     /// Which.
@@ -300,14 +334,17 @@ pub struct GetTrends {
     pub minutes: u32,
     /// Start of a fixed range; wants `until`, and `minutes` then counts for nothing.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub from: Option<OffsetDateTime>,
     /// End of a fixed range, at most 31 days after its start.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub until: Option<OffsetDateTime>,
 }
 
 impl Query for GetTrends {
     const KIND: &'static str = "regions.trends";
+    const EXAMPLE: &'static str = r#"{"component":"ap-east-1/gateway","minutes":60}"#;
     const PERMISSION: Permission = Permission::RegionsRead;
     type Answer = TrendsView;
 }
@@ -326,6 +363,7 @@ fn component_target(component: &ComponentId) -> Target {
 
 /// What is known after a component was started, stopped or restarted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComponentOutcome {
     /// `running` or `stopped`.
     pub state: String,
@@ -339,6 +377,7 @@ macro_rules! component_operation {
     ($(#[$meta:meta])* $name:ident, $kind:literal) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             /// Which.
@@ -347,6 +386,7 @@ macro_rules! component_operation {
 
         impl Operation for $name {
             const KIND: &'static str = $kind;
+            const EXAMPLE: &'static str = r#"{"component":"ap-east-1/gateway"}"#;
             const PERMISSION: Permission = Permission::ComponentsOperate;
             const RISK: Risk = Risk::Moderate;
             type Outcome = ComponentOutcome;

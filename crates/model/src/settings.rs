@@ -58,6 +58,25 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Address in the browser, without a trailing slash; also the one origin whose requests may change things.
     pub public_url: String,
+    /// Proxies before the console, as addresses or networks (`10.0.0.7`, `10.0.0.0/24`): what they say of the client's
+    /// address is believed. Nobody else is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<String>,
+    /// Where they say it.
+    #[serde(default)]
+    pub client_header: ClientHeader,
+}
+
+/// The header in which a proxy names the client. Only one is read: of the other the proxy knows nothing, so that any
+/// client could have written it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientHeader {
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// How to reach one PostgreSQL database.

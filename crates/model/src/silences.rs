@@ -24,15 +24,29 @@ named! {
     }
 }
 
+/// Matchers of one silence.
+pub const MOST_MATCHERS: usize = 20;
+/// Characters of a matcher's value.
+pub const LONGEST_VALUE: usize = 1000;
+/// Characters of a silence's reason.
+pub const LONGEST_COMMENT: usize = 500;
+/// Minutes for which a silence may stand: 30 days.
+pub const LONGEST_SILENCE: u32 = 30 * 24 * 60;
+/// Silences that one operation may end.
+pub const MOST_SILENCES: usize = 100;
+
 /// One condition on a label. An alert without the label has it empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Matcher {
     /// Name of the label.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$")))]
     pub label: String,
     /// How it is compared.
     pub op: MatchOp,
     /// With what.
+    #[cfg_attr(feature = "schema", schemars(length(max = LONGEST_VALUE)))]
     pub value: String,
 }
 
@@ -161,6 +175,7 @@ named! {
 
 /// A silence as Alertmanager has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SilenceView {
     /// Alertmanager's id.
     pub silence: String,
@@ -174,9 +189,11 @@ pub struct SilenceView {
     pub comment: String,
     /// From when.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub starts_at: OffsetDateTime,
     /// Until when.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub ends_at: OffsetDateTime,
     /// The operation that made it; `None` when it was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,6 +204,7 @@ pub struct SilenceView {
 
 /// `silences.list`: those that bear on the reader's regions, active first, then the next to end; ended ones last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ListSilences {
     /// Only this state; without it, all that have not ended.
@@ -201,14 +219,17 @@ impl Query for ListSilences {
 
 /// `silences.preview`: which firing alerts these matchers match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PreviewSilence {
     /// The matchers.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MOST_MATCHERS)))]
     pub matchers: Vec<Matcher>,
 }
 
 /// What a silence would hold now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SilencePreview {
     /// How many firing alerts.
     pub count: u32,
@@ -218,6 +239,7 @@ pub struct SilencePreview {
 
 impl Query for PreviewSilence {
     const KIND: &'static str = "silences.preview";
+    const EXAMPLE: &'static str = r#"{"matchers":[{"label":"region","op":"=","value":"ap-east-1"}]}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = SilencePreview;
 }
@@ -240,19 +262,24 @@ impl Query for CoverAlerts {
 /// `silence.create`: holds back what the matchers match. Who may not do so everywhere limits it to a region by
 /// `region="…"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Written")]
 pub struct CreateSilence {
     /// What it matches.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MOST_MATCHERS)))]
     pub matchers: Vec<Matcher>,
     /// How many minutes from now on; at most 30 days.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = LONGEST_SILENCE)))]
     pub minutes: Option<u32>,
     /// Or until when.
     #[serde(
         with = "time::serde::rfc3339::option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub ends_at: Option<OffsetDateTime>,
     /// Why: shown wherever an alert is held by it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = LONGEST_COMMENT)))]
     pub comment: String,
 }
 
@@ -302,6 +329,7 @@ impl TryFrom<Written> for CreateSilence {
 
 /// What is known once a silence stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SilenceOutcome {
     /// Alertmanager's id.
     pub silence: String,
@@ -309,6 +337,7 @@ pub struct SilenceOutcome {
 
 impl Operation for CreateSilence {
     const KIND: &'static str = "silence.create";
+    const EXAMPLE: &'static str = r#"{"matchers":[{"label":"region","op":"=","value":"ap-east-1"}],"minutes":30,"comment":"works at the gate"}"#;
     const PERMISSION: Permission = Permission::AlertsSilence;
     const RISK: Risk = Risk::Moderate;
     type Outcome = SilenceOutcome;
@@ -327,9 +356,11 @@ impl Operation for CreateSilence {
 
 /// `silence.expire`: ends silences now. What they held is told again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ExpireSilences {
-    /// Alertmanager's ids, at most 100.
+    /// Alertmanager's ids, at most 100, each once.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MOST_SILENCES), extend("uniqueItems" = true)))]
     pub silences: Vec<String>,
     /// The region that all of them are limited to, so that the permission can be checked for it; the handler refuses
     /// a wrong one. Without it the permission is needed everywhere.
@@ -339,6 +370,8 @@ pub struct ExpireSilences {
 
 impl Operation for ExpireSilences {
     const KIND: &'static str = "silence.expire";
+    const EXAMPLE: &'static str =
+        r#"{"silences":["5c1f0f0e-2b1c-4c55-9d53-0c3a6f0c2d11"],"region":"ap-east-1"}"#;
     const PERMISSION: Permission = Permission::AlertsSilence;
     const RISK: Risk = Risk::Moderate;
     type Outcome = ();
@@ -357,6 +390,7 @@ impl Operation for ExpireSilences {
 
 /// Why Alertmanager tells nobody of an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HeldBy {
     /// A silence.
@@ -379,6 +413,7 @@ pub enum HeldBy {
 
 /// `alerts.held_by`: by which silences and alerts an alert is held back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AlertHeldBy {
     /// Which episode.
@@ -387,6 +422,7 @@ pub struct AlertHeldBy {
 
 impl Query for AlertHeldBy {
     const KIND: &'static str = "alerts.held_by";
+    const EXAMPLE: &'static str = r#"{"alert":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10"}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = Vec<HeldBy>;
 }

@@ -11,6 +11,7 @@ include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 
 /// An interface language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Locale {
     /// English, the first language of every screen.
     #[default]
@@ -79,6 +80,7 @@ fn find(locale: Locale, key: &str) -> Option<&'static str> {
 /// An argument that is itself a message key prefixed with `@` is rendered in the reader's language as well
 /// (`@role.viewer`), so that nouns inside sentences are translated too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Text {
     /// The message key, one of [`keys`].
     pub key: String,

@@ -2,19 +2,22 @@
 
 use crate::access::Permission;
 use crate::region::Scope;
+use crate::schema::Described;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A typed question with a typed answer.
-pub trait Query: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Query: Clone + Serialize + DeserializeOwned + Described + Send + Sync + 'static {
     /// The stable name, `<room>.<noun>`.
     const KIND: &'static str;
     /// The right that the asker needs.
     const PERMISSION: Permission;
     /// Whether the answer holds people's personal data, so that the read itself is audited.
     const PERSONAL_DATA: bool = false;
+    /// An input as somebody may send it, in JSON: for the reference and for tests.
+    const EXAMPLE: &'static str = "{}";
     /// The answer.
-    type Answer: Serialize + DeserializeOwned + Send + 'static;
+    type Answer: Serialize + DeserializeOwned + Described + Send + 'static;
 
     /// The one scope that the question is about, or `None` when it spans scopes: then the asker needs the right
     /// somewhere, and the answer holds only what the granted scopes reach.
@@ -25,6 +28,7 @@ pub trait Query: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
 
 /// How much can go wrong; friction on the screen grows with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// No plan page: an acknowledgement, a note.
@@ -39,6 +43,7 @@ pub enum Risk {
 
 /// What an operation acts on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Target {
     /// The field's noun: `component`, `alert`, `person`.
     pub noun: String,
@@ -49,7 +54,7 @@ pub struct Target {
 }
 
 /// A typed wish to change something.
-pub trait Operation: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Operation: Clone + Serialize + DeserializeOwned + Described + Send + Sync + 'static {
     /// The stable name, `<noun>.<verb>`.
     const KIND: &'static str;
     /// The right that the submitter needs in the target's scope.
@@ -59,8 +64,10 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     /// Cooling-off in seconds: so long after its submission it does not start, even when it is approved. An approval
     /// lives that long plus 72 hours.
     const COOLING_OFF: u32 = 0;
+    /// An input as somebody may send it, in JSON: for the reference and for tests.
+    const EXAMPLE: &'static str = "{}";
     /// What is known when it has succeeded.
-    type Outcome: Serialize + DeserializeOwned + Send + 'static;
+    type Outcome: Serialize + DeserializeOwned + Described + Send + 'static;
 
     /// What it acts on.
     fn target(&self) -> Target;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bagua_model::settings::{
-    Alerts, Cell, Component, Database, Engine, Listen, Metrics, Secret, Settings, Supervisor,
+    Alerts, Cell, ClientHeader, Component, Database, Engine, Listen, Metrics, Secret, Settings, Supervisor,
 };
 use serde_json::json;
 
@@ -79,6 +79,8 @@ impl Inputs<'_> {
             listen: Listen {
                 address: ([127, 0, 0, 1], self.layout.port).into(),
                 public_url: self.layout.public_url(),
+                trusted_proxies: Vec::new(),
+                client_header: ClientHeader::default(),
             },
             control: Database {
                 url: app(CONTROL_DATABASE),

@@ -1,6 +1,7 @@
 //! The console over HTTP: pages, server functions, forms, the live stream and the hooks for machines.
 
-mod api;
+pub mod api;
+pub mod client;
 mod forms;
 mod guard;
 mod hooks;
@@ -60,9 +61,12 @@ pub struct AppState {
     pub site: site::Site,
     /// Whether cookies travel over HTTPS only.
     pub secure: bool,
+    /// What `/api/v1/openapi.json` answers.
+    pub description: Arc<api::Description>,
     metrics_token: Secret,
     limits: Arc<api::Limits>,
     hosts: guard::Hosts,
+    proxies: client::Proxies,
     stop: CancellationToken,
 }
 
@@ -85,6 +89,7 @@ impl AppState {
         })?;
         Ok(AppState {
             environment: console.environment,
+            description: Arc::new(api::Description::new(console.registry())),
             console,
             access,
             alerts,
@@ -95,6 +100,7 @@ impl AppState {
             secure: settings.listen.public_url.starts_with("https://"),
             metrics_token: settings.metrics.token.clone(),
             limits: Arc::new(api::Limits::new(settings.api)),
+            proxies: client::Proxies::new(&settings.listen)?,
             hosts: guard::Hosts::new(&settings.listen.public_url, settings.listen.address.port()),
             stop,
         })
@@ -163,6 +169,7 @@ pub fn router(state: AppState) -> Router {
     let metrics = telemetry::metrics_route(Some(state.metrics_token.expose().to_owned()), || ());
     let api = api::routes(&state);
     let (hosts, secure) = (state.hosts.clone(), guard::Secure(state.secure));
+    let proxies = state.proxies.clone();
     let routes = Router::new()
         .merge(machines)
         .merge(files)
@@ -177,6 +184,7 @@ pub fn router(state: AppState) -> Router {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(compressible),
         )
+        .layer(from_fn_with_state(proxies, client::address))
         .layer(from_fn_with_state(hosts, guard::guard))
         .layer(from_fn(api::problems))
         .layer(from_fn_with_state(secure, guard::headers))

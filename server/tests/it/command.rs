@@ -83,7 +83,14 @@ async fn a_configuration_that_cannot_be_used_is_named_with_line_and_remedy() -> 
     let token = file(&ground, "token.toml", |all| {
         all.replace(crate::support::METRICS_TOKEN, "short")
     })?;
-    let cases: [(&Path, &[&str]); 5] = [
+    let proxies = file(&ground, "proxies.toml", |all| {
+        all.replace("[control]", "trusted_proxies = [\"the-proxy\"]\n[control]")
+    })?;
+    let cases: [(&Path, &[&str]); 6] = [
+        (
+            &proxies,
+            &["`listen.trusted_proxies` cannot be used", "`the-proxy`", "10.0.0.0/24"],
+        ),
         (&absent, &["absent.toml cannot be read", "bagua up", "--config"]),
         (&unknown, &[&line, "urls", "expected `url`"]),
         (&word, &["line 5, column", "address"]),

@@ -217,3 +217,32 @@ async fn machines_answers_have_the_strictest_policy() -> Outcome {
     assert_eq!(head(&response, "x-content-type-options"), "nosniff");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_that_is_trusted_the_clients_address_counts_and_behind_any_other_the_proxys() -> Outcome {
+    let mut ground = Ground::new().await?;
+    for (trusted, expected) in [(vec![], "127.0.0.1"), (vec!["127.0.0.0/8".to_owned()], "192.0.2.7")] {
+        ground.settings.listen.trusted_proxies = trusted;
+        let house = ground.house()?;
+        let name = format!("Behind{}", expected.len());
+        house.person(&name, Role::Viewer, None).await?;
+        let email = format!("{}@example.org", name.to_lowercase());
+        let form = [("email", email.as_str()), ("password", PASSWORD)];
+        let request = Request::post("/sign-in")
+            .header("sec-fetch-site", "same-origin")
+            .header("x-forwarded-for", "198.51.100.1, 192.0.2.7")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let told = house
+            .send(request.body(Body::from(serde_urlencoded::to_string(form)?))?)
+            .await?;
+        assert_eq!(told.status(), StatusCode::SEE_OTHER);
+        let address: String = sqlx::query_scalar(
+            "SELECT detail->>'address' FROM audit WHERE action = 'sign-in' AND actor LIKE '%' || $1 || '%' ORDER BY id DESC",
+        )
+        .bind(&email)
+        .fetch_one(&ground.db.owner)
+        .await?;
+        assert_eq!(address, expected);
+    }
+    Ok(())
+}

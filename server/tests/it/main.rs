@@ -11,6 +11,7 @@ mod forms;
 mod handover;
 mod inputs;
 mod live_stream;
+mod openapi;
 mod pages;
 mod reference;
 mod remote;

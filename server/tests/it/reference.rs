@@ -6,7 +6,7 @@ use std::path::Path;
 
 const HEAD: &str = "# Kinds\n\nEverything that can be asked or submitted, on screen and with `bagua ask` and `bagua submit`, with the \
     permission that it needs. Which role carries a permission stands in [the access matrix](../access-matrix.md). Reading what \
-    is marked as personal data is itself written into the audit log.\n\n\
+    is marked as personal data is itself written into the audit log. Inputs and answers stand in [openapi.json](openapi.json).\n\n\
     Generated from the registry; after a change that is meant: `BLESS=1 cargo test -p bagua-server reference`, and let a second \
     person read the difference.\n\n";
 

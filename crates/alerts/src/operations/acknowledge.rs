@@ -4,17 +4,14 @@ use crate::queries::no_such_alert;
 use crate::store;
 use async_trait::async_trait;
 use bagua_core::{Actor, Applies, PlanContext};
-use bagua_model::alerts::{AcknowledgeAlert, Acknowledgement, AlertState, AlertView};
+use bagua_model::alerts::{
+    AcknowledgeAlert, Acknowledgement, AlertState, AlertView, LONGEST_ACKNOWLEDGEMENT, LONGEST_NOTE,
+};
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::operation::Plan;
 use bagua_model::text::{Text, keys};
 use bagua_model::verbs::Target;
 use sqlx::PgConnection;
-
-/// The longest note, in characters.
-const LONGEST_NOTE: usize = 2_000;
-/// Seven days: longer is no watch that anybody keeps.
-const LONGEST_MINUTES: u32 = 7 * 24 * 60;
 
 #[async_trait]
 impl Applies<AcknowledgeAlert> for Alerts {
@@ -83,8 +80,8 @@ pub(super) fn check_words(note: &str, minutes: Option<u32>) -> Result<(), Failur
             .with("most", LONGEST_NOTE);
         return Err(Failure::field("note", text));
     }
-    if minutes.is_some_and(|m| m == 0 || m > LONGEST_MINUTES) {
-        let text = Text::new(keys::ALERT_FAILURE_MINUTES).with("most", LONGEST_MINUTES / (24 * 60));
+    if minutes.is_some_and(|m| m == 0 || m > LONGEST_ACKNOWLEDGEMENT) {
+        let text = Text::new(keys::ALERT_FAILURE_MINUTES).with("most", LONGEST_ACKNOWLEDGEMENT / (24 * 60));
         return Err(Failure::field("minutes", text));
     }
     Ok(())

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bagua_core::{Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::operation::Plan;
-use bagua_model::silences::{ExpireSilences, SilenceState, region_of, write_matchers};
+use bagua_model::silences::{ExpireSilences, MOST_SILENCES, SilenceState, region_of, write_matchers};
 use bagua_model::text::{Text, keys};
 use bagua_model::verbs::{Operation, Target};
 use serde_json::json;
@@ -16,8 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const EXPIRE: &str = "expire-silence";
 const RECORD: &str = "record-silence";
-/// Silences of one operation.
-const MOST: usize = 100;
 
 #[async_trait]
 impl Handles<ExpireSilences> for Alerts {
@@ -107,8 +105,8 @@ impl Alerts {
     async fn silences_of(&self, operation: &ExpireSilences) -> Result<Vec<ApiSilence>, Failure> {
         let count = operation.silences.len();
         let distinct: BTreeSet<_> = operation.silences.iter().collect();
-        if count == 0 || count > MOST || distinct.len() != count {
-            let text = Text::new(keys::SILENCE_FAILURE_IDS).with("most", MOST);
+        if count == 0 || count > MOST_SILENCES || distinct.len() != count {
+            let text = Text::new(keys::SILENCE_FAILURE_IDS).with("most", MOST_SILENCES);
             return Err(Failure::field("silences", text));
         }
         let mut all = self

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bagua_core::{Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::failure::Failure;
 use bagua_model::operation::Plan;
-use bagua_model::silences::{CreateSilence, SilenceOutcome, SilenceState, region_of, write_matchers};
+use bagua_model::silences::{
+    CreateSilence, LONGEST_COMMENT, LONGEST_SILENCE, SilenceOutcome, SilenceState, region_of, write_matchers,
+};
 use bagua_model::text::{Text, keys};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -16,10 +18,8 @@ use time::{Duration, OffsetDateTime};
 
 const CREATE: &str = "create-silence";
 const RECORD: &str = "record-silence";
-/// 30 days: what should be silent for longer is a rule that should be changed.
-const LONGEST: Duration = Duration::days(30);
-/// Characters of a reason.
-const LONGEST_COMMENT: usize = 500;
+/// What should be silent for longer is a rule that should be changed.
+const LONGEST: Duration = Duration::minutes(LONGEST_SILENCE as i64);
 
 #[async_trait]
 impl Handles<CreateSilence> for Alerts {

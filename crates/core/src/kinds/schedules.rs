@@ -9,7 +9,7 @@ use crate::submit::new_id;
 use crate::verbs::{Applies, PlanContext};
 use async_trait::async_trait;
 use bagua_model::failure::{Failure, FailureKind};
-use bagua_model::operation::{CreateSchedule, DeleteSchedule, PauseSchedule, Plan};
+use bagua_model::operation::{CreateSchedule, DeleteSchedule, LONGEST_NAME, PauseSchedule, Plan};
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
 use bagua_model::verbs::{Operation, Target};
@@ -35,7 +35,7 @@ impl Applies<CreateSchedule> for Core {
     async fn plan(&self, cx: &PlanContext, operation: &CreateSchedule) -> Result<Plan, Failure> {
         let console = self.handle.get()?;
         let name = operation.name.trim();
-        if name.is_empty() || name.chars().count() > 100 || name != operation.name {
+        if name.is_empty() || name.chars().count() > LONGEST_NAME || name != operation.name {
             return Err(Failure::field("name", Text::new(keys::CORE_BAD_NAME)));
         }
         let next = next_after(&operation.cron, cx.now)?

@@ -242,7 +242,7 @@ async fn nobody_changes_the_audit_log() -> anyhow::Result<()> {
 }
 
 /// A query whose answer is about people.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 struct Dossier {
     person: String,
 }

@@ -377,7 +377,7 @@ async fn a_schedules_creator_is_no_second_person_for_what_it_submits() -> anyhow
 }
 
 /// Something that is only rows, needs a second person, and cools off for a minute.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 struct Note {
     word: String,
 }

@@ -41,11 +41,13 @@ named! {
 
 /// Who has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acknowledgement {
     /// A person's name.
     pub by: String,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: OffsetDateTime,
     /// What they said.
     pub note: String,
@@ -55,11 +57,13 @@ pub struct Acknowledgement {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub until: Option<OffsetDateTime>,
 }
 
 /// One firing episode of an alert: fingerprint and start make it one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertView {
     /// Id of the episode.
     pub alert: Uuid,
@@ -83,12 +87,15 @@ pub struct AlertView {
     pub description: String,
     /// Since when it fires, by Prometheus.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub started_at: OffsetDateTime,
     /// When it ended.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub ended_at: Option<OffsetDateTime>,
     /// When we were told first.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub received_at: OffsetDateTime,
     /// Suppressed in Alertmanager by a silence or an inhibition.
     pub suppressed: bool,
@@ -103,6 +110,7 @@ pub struct AlertView {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub lapsed_at: Option<OffsetDateTime>,
     /// All labels.
     pub labels: BTreeMap<String, String>,
@@ -113,6 +121,7 @@ pub struct AlertView {
 
 /// `alerts.list`: what fires stands critical first, then the newest first; what has ended stands last ended first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ListAlerts {
     /// Firing when absent.
@@ -138,6 +147,7 @@ pub struct ListAlerts {
 
 /// The feed, with what the reader should know of its source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertFeed {
     /// Rows.
     pub page: Page<AlertView>,
@@ -158,12 +168,14 @@ pub struct AlertFeed {
 
 impl Query for ListAlerts {
     const KIND: &'static str = "alerts.list";
+    const EXAMPLE: &'static str = r#"{"severities":["critical"],"region":"ap-east-1","limit":20}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = AlertFeed;
 }
 
 /// `alerts.get`: one episode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetAlert {
     /// Which.
@@ -172,12 +184,14 @@ pub struct GetAlert {
 
 impl Query for GetAlert {
     const KIND: &'static str = "alerts.get";
+    const EXAMPLE: &'static str = r#"{"alert":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10"}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = AlertView;
 }
 
 /// `alerts.history`: episodes before this one of the same alert or of the same component, newest first, at most 20.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AlertHistory {
     /// The episode that is looked at.
@@ -189,12 +203,14 @@ pub struct AlertHistory {
 
 impl Query for AlertHistory {
     const KIND: &'static str = "alerts.history";
+    const EXAMPLE: &'static str = r#"{"alert":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10","component":true}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = Vec<AlertView>;
 }
 
 /// How many alerts fire for one service in one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertCount {
     /// Region label; `None` for alerts without one.
     pub region: Option<RegionId>,
@@ -209,6 +225,7 @@ pub struct AlertCount {
 /// `alerts.counts`: what fires, counted by region and service; suppressed alerts are left out. Answered from memory,
 /// for the rooms that colour a component by its alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CountAlerts {}
 
@@ -223,15 +240,18 @@ pub const PIPELINE_PATIENCE: time::Duration = time::Duration::minutes(3);
 
 /// The way from the rules to this console, as the alert that always fires shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PipelineView {
     /// When that alert was last passed on; `None` when it has not been since this console started, which says nothing
     /// of health.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub last_seen: Option<OffsetDateTime>,
 }
 
 /// `alerts.pipeline`: when the dead-man's switch was last heard. Older than three minutes: no alert would reach anybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetPipeline {}
 
@@ -241,8 +261,14 @@ impl Query for GetPipeline {
     type Answer = PipelineView;
 }
 
+/// Characters of a note.
+pub const LONGEST_NOTE: usize = 2_000;
+/// Minutes for which somebody can have an alert: a week.
+pub const LONGEST_ACKNOWLEDGEMENT: u32 = 7 * 24 * 60;
+
 /// `alert.acknowledge`: says who has it. Acknowledging again changes the note, the person and the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AcknowledgeAlert {
     /// Which episode.
@@ -252,6 +278,7 @@ pub struct AcknowledgeAlert {
     pub region: Option<RegionId>,
     /// A note, at most 2,000 characters.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = LONGEST_NOTE)))]
     pub note: String,
     /// For how many minutes, at most 7 days; then nobody has it again. Without it, until the alert ends.
     #[serde(
@@ -259,11 +286,13 @@ pub struct AcknowledgeAlert {
         deserialize_with = "crate::silences::minutes",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = LONGEST_ACKNOWLEDGEMENT)))]
     pub minutes: Option<u32>,
 }
 
 impl Operation for AcknowledgeAlert {
     const KIND: &'static str = "alert.acknowledge";
+    const EXAMPLE: &'static str = r#"{"alert":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10","region":"ap-east-1","note":"looking at it","minutes":60}"#;
     const PERMISSION: Permission = Permission::AlertsAcknowledge;
     const RISK: Risk = Risk::Trivial;
     type Outcome = ();
@@ -282,6 +311,7 @@ impl Operation for AcknowledgeAlert {
 
 /// `alert.unacknowledge`: nobody has it any longer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnacknowledgeAlert {
     /// Which episode.
@@ -293,6 +323,7 @@ pub struct UnacknowledgeAlert {
 
 impl Operation for UnacknowledgeAlert {
     const KIND: &'static str = "alert.unacknowledge";
+    const EXAMPLE: &'static str = r#"{"alert":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10","region":"ap-east-1"}"#;
     const PERMISSION: Permission = Permission::AlertsAcknowledge;
     const RISK: Risk = Risk::Trivial;
     type Outcome = ();

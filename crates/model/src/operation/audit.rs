@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 /// A record of the audit log. Never changed, never deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditView {
     /// Running number.
     pub id: i64,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: OffsetDateTime,
     /// Who: a person's name and e-mail, `system`, `schedule: …`.
     pub actor: String,
@@ -41,6 +43,7 @@ pub struct AuditView {
 
 /// `audit.list`: newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ListAudit {
     /// Part of the actor's name or e-mail.
@@ -57,9 +60,11 @@ pub struct ListAudit {
     pub operation: Option<OperationId>,
     /// From this time on.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub from: Option<OffsetDateTime>,
     /// Before this time.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub until: Option<OffsetDateTime>,
     /// Keyset cursor.
     pub after: Option<String>,
@@ -69,6 +74,7 @@ pub struct ListAudit {
 
 impl Query for ListAudit {
     const KIND: &'static str = "audit.list";
+    const EXAMPLE: &'static str = r#"{"action":"deny","limit":20}"#;
     const PERMISSION: Permission = Permission::AuditRead;
     type Answer = Page<AuditView>;
 }

@@ -19,6 +19,7 @@ fn operation_target(operation: OperationId) -> Target {
 /// `operation.cancel`: asks an operation to stop; what it has done is undone. One's own needs no more than to see
 /// it, somebody else's needs `operations.cancel`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CancelOperation {
     /// Which.
@@ -30,6 +31,8 @@ pub struct CancelOperation {
 
 impl Operation for CancelOperation {
     const KIND: &'static str = "operation.cancel";
+    const EXAMPLE: &'static str =
+        r#"{"operation":"0190f5f1-30aa-7c4e-b2d1-9e8f7a6b5c4d","reason":"not tonight"}"#;
     const PERMISSION: Permission = Permission::OperationsRead;
     const RISK: Risk = Risk::Trivial;
     /// The state right after: `cancelled` when nothing had begun, else the state in which it will see the wish.
@@ -45,6 +48,7 @@ impl Operation for CancelOperation {
 
 /// `operation.approve`: the second person agrees to the plan with this hash, and to no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApproveOperation {
     /// Which.
@@ -55,6 +59,7 @@ pub struct ApproveOperation {
 
 impl Operation for ApproveOperation {
     const KIND: &'static str = "operation.approve";
+    const EXAMPLE: &'static str = r#"{"operation":"0190f5f1-30aa-7c4e-b2d1-9e8f7a6b5c4d","hash":"abababababababababababababababababababababababababababababababab"}"#;
     const PERMISSION: Permission = Permission::OperationsApprove;
     const RISK: Risk = Risk::Trivial;
     type Outcome = OperationState;
@@ -69,6 +74,7 @@ impl Operation for ApproveOperation {
 
 /// `operation.reject`: the second person disagrees; the operation ends as cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RejectOperation {
     /// Which.
@@ -79,6 +85,8 @@ pub struct RejectOperation {
 
 impl Operation for RejectOperation {
     const KIND: &'static str = "operation.reject";
+    const EXAMPLE: &'static str =
+        r#"{"operation":"0190f5f1-30aa-7c4e-b2d1-9e8f7a6b5c4d","reason":"not tonight"}"#;
     const PERMISSION: Permission = Permission::OperationsApprove;
     const RISK: Risk = Risk::Trivial;
     type Outcome = OperationState;
@@ -104,6 +112,7 @@ named! {
 /// `operation.retry`: decides about an operation in `needs_operator`. To retry takes the permission of the
 /// operation's own kind; to give up one's own takes no more than to see it, somebody else's `operations.cancel`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RetryOperation {
     /// Which.
@@ -117,6 +126,8 @@ pub struct RetryOperation {
 
 impl Operation for RetryOperation {
     const KIND: &'static str = "operation.retry";
+    const EXAMPLE: &'static str =
+        r#"{"operation":"0190f5f1-30aa-7c4e-b2d1-9e8f7a6b5c4d","decision":"retry"}"#;
     const PERMISSION: Permission = Permission::OperationsRead;
     const RISK: Risk = Risk::Moderate;
     type Outcome = OperationState;

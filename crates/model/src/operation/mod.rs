@@ -6,7 +6,9 @@ mod schedule;
 
 pub use audit::{AuditView, ListAudit};
 pub use decision::{ApproveOperation, CancelOperation, RejectOperation, RetryDecision, RetryOperation};
-pub use schedule::{CreateSchedule, DeleteSchedule, ListSchedules, PauseSchedule, ScheduleView};
+pub use schedule::{
+    CreateSchedule, DeleteSchedule, LONGEST_NAME, ListSchedules, PauseSchedule, ScheduleView,
+};
 
 use crate::access::{Permission, named};
 use crate::region::{Environment, RegionId};
@@ -22,6 +24,7 @@ use uuid::Uuid;
 
 /// An operation's id (UUID v7: ordered by time of submission).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct OperationId(pub Uuid);
 
@@ -72,6 +75,7 @@ impl OperationState {
 
 /// What an operation would do, in words and numbers, before anybody commits to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// One sentence: what would happen.
     pub summary: Text,
@@ -94,6 +98,7 @@ pub struct Plan {
 
 /// A plan together with what the screen needs to confirm it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanView {
     /// The kind of the operation.
     pub kind: String,
@@ -115,6 +120,7 @@ pub struct PlanView {
 
 /// A wish with what goes along with it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
     /// The hash of the plan that was shown. Without it the engine plans at submission and binds to that.
@@ -133,6 +139,7 @@ pub struct Submission {
 
 /// The answer to a submission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Submitted {
     /// The operation.
     pub operation: OperationId,
@@ -158,6 +165,7 @@ named! {
 
 /// A step of an operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepView {
     /// The step's name; its words are the message `step.<name>`.
     pub name: String,
@@ -167,9 +175,11 @@ pub struct StepView {
     pub attempt: i32,
     /// When it began.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub started_at: OffsetDateTime,
     /// When it ended.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub finished_at: Option<OffsetDateTime>,
     /// Why it failed.
     pub failure: Option<Text>,
@@ -177,11 +187,13 @@ pub struct StepView {
 
 /// One line of an operation's own log, append-only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperationEventView {
     /// 1, 2, 3 … within the operation.
     pub seq: i64,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: OffsetDateTime,
     /// `submitted`, `approved`, `claimed`, `step_started`, `step_done`, `progress`, `step_failed`, `undo_started`, `undone`, `cancel_requested`, `finished` …
     pub name: String,
@@ -193,6 +205,7 @@ pub struct OperationEventView {
 
 /// An operation in a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperationSummary {
     /// Id.
     pub operation: OperationId,
@@ -208,12 +221,15 @@ pub struct OperationSummary {
     pub submitted_by: String,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub submitted_at: OffsetDateTime,
     /// When the first worker began.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub started_at: Option<OffsetDateTime>,
     /// When it ended.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub finished_at: Option<OffsetDateTime>,
     /// The step that runs now.
     pub current_step: Option<String>,
@@ -225,6 +241,7 @@ pub struct OperationSummary {
 
 /// An operation's page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperationView {
     /// What the list shows too.
     pub summary: OperationSummary,
@@ -252,6 +269,7 @@ pub struct OperationView {
     pub cancel_requested: bool,
     /// When the approval lapses.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub approval_expires_at: Option<OffsetDateTime>,
     /// Who approved or rejected.
     pub decided_by: Option<String>,
@@ -272,6 +290,7 @@ pub struct OperationView {
 
 /// A page of a list with the cursor of the next one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Page<T> {
     /// Rows.
     pub rows: Vec<T>,
@@ -281,6 +300,7 @@ pub struct Page<T> {
 
 /// `operations.list`: newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ListOperations {
     /// Only these states.
@@ -301,12 +321,14 @@ pub struct ListOperations {
 
 impl Query for ListOperations {
     const KIND: &'static str = "operations.list";
+    const EXAMPLE: &'static str = r#"{"states":["running"],"limit":20}"#;
     const PERMISSION: Permission = Permission::OperationsRead;
     type Answer = Page<OperationSummary>;
 }
 
 /// `operations.get`: one operation with steps and log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetOperation {
     /// Which.
@@ -315,12 +337,14 @@ pub struct GetOperation {
 
 impl Query for GetOperation {
     const KIND: &'static str = "operations.get";
+    const EXAMPLE: &'static str = r#"{"operation":"0190f5f1-30aa-7c4e-b2d1-9e8f7a6b5c4d"}"#;
     const PERMISSION: Permission = Permission::OperationsRead;
     type Answer = OperationView;
 }
 
 /// `operations.inbox`: what waits for the reader's approval.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalInbox {}
 
@@ -332,11 +356,13 @@ impl Query for ApprovalInbox {
 
 /// A line of the event log: what happened, where, when, caused by what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventView {
     /// Id.
     pub id: i64,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: OffsetDateTime,
     /// `operation.submitted`, `alert.firing`, `component.state` …
     pub kind: String,
@@ -354,6 +380,7 @@ pub struct EventView {
 
 /// `events.recent`: the event log, newest first ("what changed just before").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RecentEvents {
     /// Only this region.
@@ -364,9 +391,11 @@ pub struct RecentEvents {
     pub kinds: Vec<String>,
     /// Only from this time on.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub since: Option<OffsetDateTime>,
     /// Only before this time.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub before: Option<OffsetDateTime>,
     /// At most so many (1 to 200; 20 when 0).
     pub limit: u16,
@@ -374,6 +403,7 @@ pub struct RecentEvents {
 
 impl Query for RecentEvents {
     const KIND: &'static str = "events.recent";
+    const EXAMPLE: &'static str = r#"{"region":"ap-east-1","limit":20}"#;
     const PERMISSION: Permission = Permission::OperationsRead;
     type Answer = Vec<EventView>;
 }

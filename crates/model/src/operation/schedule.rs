@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 /// A cron expression that submits an operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ScheduleView {
     /// Id.
     pub schedule: Uuid,
@@ -27,6 +28,7 @@ pub struct ScheduleView {
     pub paused: bool,
     /// When it submits next.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub next_at: Option<OffsetDateTime>,
     /// What it submitted last.
     pub last_operation: Option<OperationId>,
@@ -36,6 +38,7 @@ pub struct ScheduleView {
 
 /// `schedules.list`: by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListSchedules {}
 
@@ -45,11 +48,16 @@ impl Query for ListSchedules {
     type Answer = Vec<ScheduleView>;
 }
 
+/// Characters of a schedule's name.
+pub const LONGEST_NAME: usize = 100;
+
 /// `schedule.create`: submits `kind` with `input` whenever `cron` comes round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateSchedule {
     /// A name that people recognise; unique.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = LONGEST_NAME)))]
     pub name: String,
     /// Five-field cron expression, in UTC.
     pub cron: String,
@@ -61,6 +69,7 @@ pub struct CreateSchedule {
 
 impl Operation for CreateSchedule {
     const KIND: &'static str = "schedule.create";
+    const EXAMPLE: &'static str = r#"{"name":"nightly","cron":"0 3 * * *","kind":"component.restart","input":{"component":"ap-east-1/gateway"}}"#;
     const PERMISSION: Permission = Permission::SchedulesManage;
     const RISK: Risk = Risk::Moderate;
     type Outcome = Uuid;
@@ -76,6 +85,7 @@ impl Operation for CreateSchedule {
 
 /// `schedule.pause`: pauses or resumes a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseSchedule {
     /// The schedule's name.
@@ -86,6 +96,7 @@ pub struct PauseSchedule {
 
 impl Operation for PauseSchedule {
     const KIND: &'static str = "schedule.pause";
+    const EXAMPLE: &'static str = r#"{"name":"nightly","paused":true}"#;
     const PERMISSION: Permission = Permission::SchedulesManage;
     const RISK: Risk = Risk::Trivial;
     type Outcome = ();
@@ -101,6 +112,7 @@ impl Operation for PauseSchedule {
 
 /// `schedule.delete`: deletes a schedule; what it has submitted stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteSchedule {
     /// The schedule's name.
@@ -109,6 +121,7 @@ pub struct DeleteSchedule {
 
 impl Operation for DeleteSchedule {
     const KIND: &'static str = "schedule.delete";
+    const EXAMPLE: &'static str = r#"{"name":"nightly"}"#;
     const PERMISSION: Permission = Permission::SchedulesManage;
     const RISK: Risk = Risk::Moderate;
     type Outcome = ();

@@ -4,16 +4,18 @@
 mod bearer;
 mod events;
 mod limits;
+mod openapi;
 mod problem;
 
 pub use bearer::bearer;
 pub use limits::Limits;
+pub use openapi::{Description, document};
 pub use problem::problems;
 
 use super::identity::Identity;
 use super::{AppState, FORM_LIMIT};
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, OriginalUri, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, OriginalUri, Path, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -42,6 +44,18 @@ use uuid::Uuid;
 /// Where the API lies.
 pub const PREFIX: &str = "/api/v1";
 
+/// The resources that are read, below [`PREFIX`], with the query that each asks: what is described is what is routed.
+const RESOURCES: [(&str, &str); 8] = [
+    ("/regions", GetWorld::KIND),
+    ("/regions/{region}", GetRegion::KIND),
+    ("/regions/{region}/{service}", GetComponent::KIND),
+    ("/alerts", ListAlerts::KIND),
+    ("/alerts/{alert}", GetAlert::KIND),
+    ("/operations", ListOperations::KIND),
+    ("/operations/{operation}", GetOperation::KIND),
+    ("/audit", ListAudit::KIND),
+];
+
 type Answer = Result<Response, Refused>;
 
 /// The routes below [`PREFIX`]. [`problems`] words what they refuse.
@@ -50,6 +64,7 @@ pub fn routes(state: &AppState) -> Router<AppState> {
     Router::new()
         .route("/ask/{kind}", post(ask))
         .route("/submit/{kind}", post(submit))
+        .route(openapi::ADDRESS, get(openapi::get))
         .route("/regions", get(world))
         .route("/regions/{region}", get(region))
         .route("/regions/{region}/{service}", get(component))
@@ -80,12 +95,11 @@ fn actor(identity: &Identity) -> Result<Actor, Refused> {
     Ok(identity.actor().ok_or_else(nobody)?)
 }
 
-/// The actor of a change: not with a session of which nobody can say whether it still stands.
-fn changer(identity: &Identity) -> Result<Actor, Refused> {
-    let actor = actor(identity)?;
+/// Nothing is changed with a session of which nobody can say whether it still stands.
+fn may_change(identity: &Identity) -> Result<(), Refused> {
     match identity.read_only() {
         Some(failure) => Err(failure.into()),
-        None => Ok(actor),
+        None => Ok(()),
     }
 }
 
@@ -124,6 +138,7 @@ async fn ask(
     bytes: Bytes,
 ) -> Answer {
     let actor = actor(&identity)?;
+    state.console.knock(&actor, &kind).await?;
     let input = body(&kind, &bytes)?;
     Ok(Json(state.console.ask_json(&actor, &kind, input).await?).into_response())
 }
@@ -147,10 +162,16 @@ fn no_input() -> Value {
     Value::Object(Map::new())
 }
 
-#[derive(Deserialize)]
-struct How {
-    #[serde(default)]
-    plan: bool,
+/// `?plan=true`; what else stands in the query is refused as every other input is.
+fn only_plan(kind: &str, uri: &Uri) -> Result<bool, Refused> {
+    let pairs: Vec<(String, String)> =
+        serde_urlencoded::from_str(uri.query().unwrap_or_default()).map_err(|error| misfit(kind, error))?;
+    match pairs.iter().rfind(|(name, _)| name == "plan") {
+        Some((_, value)) => value
+            .parse()
+            .map_err(|error| misfit(kind, format_args!("plan: {error}"))),
+        None => Ok(false),
+    }
 }
 
 /// `POST /submit/{kind}`; with `?plan=true` it only says what would change.
@@ -158,18 +179,19 @@ async fn submit(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
     Path(kind): Path<String>,
-    Query(how): Query<How>,
+    OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer {
-    if how.plan {
-        let actor = actor(&identity)?;
-        let wish: Wish = body(&kind, &bytes)?;
+    let actor = actor(&identity)?;
+    state.console.knock(&actor, &kind).await?;
+    let only_plan = only_plan(&kind, &uri)?;
+    let wish: Wish = body(&kind, &bytes)?;
+    if only_plan {
         let plan = state.console.plan_json(&actor, &kind, wish.input).await?;
         return Ok(Json(plan).into_response());
     }
-    let actor = changer(&identity)?;
-    let wish: Wish = body(&kind, &bytes)?;
+    may_change(&identity)?;
     let submission = Submission {
         plan_hash: wish.plan_hash,
         reason: wish.reason.filter(|reason| !reason.trim().is_empty()),
@@ -212,7 +234,9 @@ async fn decide(
         "reject" => RejectOperation::KIND,
         _ => return Err(Failure::not_found(uri.path()).into()),
     };
-    let actor = changer(&identity)?;
+    let actor = actor(&identity)?;
+    state.console.knock(&actor, kind).await?;
+    may_change(&identity)?;
     let mut input: Map<String, Value> = body(kind, &bytes)?;
     // The path names the operation, whatever the body says.
     input.insert("operation".into(), Value::String(operation));
@@ -221,6 +245,17 @@ async fn decide(
         ..Submission::default()
     };
     submitted(&state, &actor, kind, Value::Object(input), submission).await
+}
+
+/// Whether the reader has the answer with this tag already.
+fn has_tag(headers: &HeaderMap, etag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == etag || tag == "*")
 }
 
 /// Who reads, and what they have already.
@@ -254,15 +289,7 @@ impl Reader {
         let answer = self.state.console.ask_json(&actor, kind, input).await?;
         let body = answer.to_string();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(body.as_bytes())));
-        let has_it = self
-            .headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|line| line.split(','))
-            .map(|tag| tag.trim().trim_start_matches("W/"))
-            .any(|tag| tag == etag || tag == "*");
-        let mut response = if has_it {
+        let mut response = if has_tag(&self.headers, &etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()

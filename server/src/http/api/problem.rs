@@ -4,10 +4,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bagua_model::failure::Failure;
-use bagua_model::text::Locale;
+use bagua_model::failure::{Failure, FailureKind};
+use bagua_model::operation::OperationId;
+use bagua_model::text::{Locale, Text};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
 
 use crate::http::trace::RequestId;
 
@@ -29,34 +32,56 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The body. `type` is `about:blank`, so `title` is the status's own phrase; `kind` is what programs decide by.
-fn problem(status: StatusCode, failure: Option<&Failure>, locale: Locale, id: Option<&RequestId>) -> Value {
-    let mut body = Map::new();
-    body.insert("type".into(), json!("about:blank"));
-    body.insert(
-        "title".into(),
-        json!(status.canonical_reason().unwrap_or("Error")),
-    );
-    body.insert("status".into(), json!(status.as_u16()));
-    if let Some(failure) = failure {
-        body.insert("detail".into(), json!(failure.text.render(locale)));
-        body.insert("kind".into(), json!(failure.kind));
-        let errors: Vec<_> = failure
-            .fields
-            .iter()
-            .map(|(field, text)| json!({ "field": field, "detail": text.render(locale) }))
-            .collect();
-        if !errors.is_empty() {
-            body.insert("errors".into(), Value::Array(errors));
-        }
-        if let Some(operation) = failure.operation {
-            body.insert("operation".into(), json!(operation));
-        }
+/// The body, as clients read it.
+#[derive(Serialize, JsonSchema)]
+pub struct Problem {
+    /// Always `about:blank`: `title` is the status's own phrase.
+    r#type: &'static str,
+    /// The status's phrase.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What happened and what to do next, in the reader's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// What programs decide by; none for what was refused before it reached the console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<FailureKind>,
+    /// The fields that are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+    /// The operation that holds the target, for `busy`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<OperationId>,
+    /// The id under which the log has the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
+}
+
+/// What is wrong with one field.
+#[derive(Serialize, JsonSchema)]
+pub struct FieldProblem {
+    /// The field's name.
+    field: String,
+    /// What is wrong with it.
+    detail: String,
+}
+
+fn problem(status: StatusCode, failure: Option<&Failure>, locale: Locale, id: Option<&RequestId>) -> Problem {
+    let wrong = |(field, text): &(String, Text)| FieldProblem {
+        field: field.clone(),
+        detail: text.render(locale),
+    };
+    Problem {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: failure.map(|failure| failure.text.render(locale)),
+        kind: failure.map(|failure| failure.kind),
+        errors: failure.map_or_else(Vec::new, |failure| failure.fields.iter().map(wrong).collect()),
+        operation: failure.and_then(|failure| failure.operation),
+        request: id.map(|RequestId(id)| id.to_string()),
     }
-    if let Some(RequestId(id)) = id {
-        body.insert("request".into(), json!(id));
-    }
-    Value::Object(body)
 }
 
 /// Turns whatever was refused below [`PREFIX`](super::PREFIX) into a problem: our own failures with their sentence, and what the router refuses by
@@ -86,7 +111,7 @@ pub async fn problems(request: Request, next: Next) -> Response {
     }
     let (mut parts, _) = response.into_parts();
     let failure = parts.extensions.remove::<Failure>();
-    let body = problem(status, failure.as_ref(), locale, id.as_ref()).to_string();
+    let body = json!(problem(status, failure.as_ref(), locale, id.as_ref())).to_string();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::CONTENT_ENCODING);
     parts.headers.insert(
