@@ -90,6 +90,8 @@ named! {
         PeopleManage = "people.manage",
         /// See and end one's own sessions.
         SessionsOwn = "sessions.own",
+        /// Choose one's own time zone, and keep one's own views.
+        PreferencesOwn = "preferences.own",
     }
 }
 
@@ -97,7 +99,7 @@ impl Permission {
     /// Whether the right is about oneself, and so is bound to no environment or region: a person who is trusted with
     /// one region has one set of sessions, not a set for each region.
     pub const fn is_own(self) -> bool {
-        matches!(self, Permission::SessionsOwn)
+        matches!(self, Permission::SessionsOwn | Permission::PreferencesOwn)
     }
 }
 

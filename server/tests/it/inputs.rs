@@ -6,6 +6,7 @@ use bagua_core::Actor;
 use bagua_model::access::{CreatePerson, DisablePerson, ListPeople, ListSessions, Role};
 use bagua_model::alerts::{AcknowledgeAlert, ListAlerts, Severity};
 use bagua_model::operation::{CreateSchedule, OperationId, Submission};
+use bagua_model::preferences::{ListViews, SaveView};
 use bagua_model::region::{RegionId, Scope};
 use bagua_model::regions::{RestartComponent, StopComponent};
 use bagua_model::supervisor::{Action, ControlRequest};
@@ -147,6 +148,16 @@ pub async fn inputs(
         .ask(&me.actor, ListSessions::default())
         .await?;
     let session = mine.first().context("whoever asks has a session")?.session;
+    let mine = SaveView {
+        name: "mine".into(),
+        address: "/alerts?severity=critical".into(),
+    };
+    let console = &house.parts.console;
+    console
+        .submit(&me.actor, mine.clone(), Submission::default())
+        .await?;
+    let views = console.ask(&me.actor, ListViews {}).await?;
+    let view = views.first().context("whoever asks has a view")?.view;
     let region = seed.region;
     let gateway = json!({ "component": component(region, "gateway") });
     let role = json!({ "person": seed.person, "role": "viewer", "scope": { "region": region } });
@@ -230,6 +241,8 @@ pub async fn inputs(
         ("person.revoke", role),
         ("platform.business", json!({})),
         ("platform.performance", json!({ "minutes": 60 })),
+        ("preferences.get", json!({})),
+        ("preferences.zone", json!({ "zone": "Europe/Berlin" })),
         ("regions.compare", json!({})),
         ("regions.component", gateway.clone()),
         ("regions.region", json!({ "region": region })),
@@ -247,6 +260,10 @@ pub async fn inputs(
         ("schedules.list", json!({})),
         ("session.revoke", json!({ "session": session })),
         ("session.revoke_all", json!({ "person": me.id() })),
+        ("view.delete", json!({ "view": view })),
+        ("view.rename", json!({ "view": view, "name": "ours" })),
+        ("view.save", serde_json::to_value(mine)?),
+        ("views.list", json!({})),
     ]
     .into())
 }

@@ -4,6 +4,7 @@ pub mod counters;
 pub mod invitations;
 pub mod people;
 pub mod sessions;
+pub mod views;
 
 use bagua_model::access::{Grant, Role};
 use bagua_model::region::{Environment, RegionId, Scope};
