@@ -50,6 +50,8 @@ pub enum Page {
     Access,
     /// `/search`.
     Search,
+    /// `/preferences`.
+    Preferences,
 }
 
 /// Draws a page. The border between the parts: nothing else may name these pages.
@@ -72,6 +74,7 @@ fn draw(page: Page) -> Node {
         Page::Audit => pages::audit::page(),
         Page::Access => pages::access::page(),
         Page::Search => pages::search::page(),
+        Page::Preferences => pages::preferences::page(),
     }
 }
 
