@@ -34,6 +34,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["audit", "/audit"],
     ["access", "/access"],
     ["search", "/search?q=frankfurt"],
+    ["preferences", "/preferences"],
     ["not-found", "/no/such/page"],
   ];
 }
