@@ -33,11 +33,18 @@ pub enum Payload {
 pub trait Typed: Any + Send + Sync {
     /// As JSON.
     fn raw(&self) -> serde_json::Result<Box<RawValue>>;
+
+    /// The answer itself.
+    fn value(&self) -> &dyn Any;
 }
 
 impl<T: Serialize + Any + Send + Sync> Typed for T {
     fn raw(&self) -> serde_json::Result<Box<RawValue>> {
         to_raw_value(self)
+    }
+
+    fn value(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -56,12 +63,11 @@ impl Payload {
     /// Reads the answer.
     pub fn read<T: DeserializeOwned + 'static, R>(&self, read: impl FnOnce(&T) -> R) -> Answered<R> {
         match self {
-            Payload::Typed(typed) => {
-                let any: &dyn Any = &**typed;
-                any.downcast_ref::<T>()
-                    .map(read)
-                    .ok_or_else(|| AppError(Failure::internal()))
-            }
+            Payload::Typed(typed) => typed
+                .value()
+                .downcast_ref::<T>()
+                .map(read)
+                .ok_or_else(|| AppError(Failure::internal())),
             Payload::Raw(raw) => serde_json::from_str(raw.get())
                 .map(|value| read(&value))
                 .map_err(|_| other_version()),

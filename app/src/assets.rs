@@ -12,6 +12,8 @@ pub struct SiteAssets {
     pub js: String,
     /// The WASM module.
     pub wasm: String,
+    /// The script that draws charts; none where the build had no npm.
+    pub charts: Option<String>,
     /// Pictures: name below `style/assets` → published path.
     pub assets: HashMap<String, String>,
 }
@@ -42,6 +44,7 @@ impl SiteAssets {
             css: path("pkg/bagua.css")?,
             js: path("pkg/bagua.js")?,
             wasm: path("pkg/bagua.wasm")?,
+            charts: path("pkg/later/charts.js").ok(),
             assets: manifest
                 .files
                 .iter()

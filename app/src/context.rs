@@ -4,6 +4,7 @@ use bagua_model::access::{InvitationView, Me};
 use bagua_model::failure::Failure;
 use bagua_model::region::{Environment, RegionId};
 use bagua_model::text::Locale;
+use bagua_model::zone::Zone;
 use serde::{Deserialize, Serialize};
 
 /// Dark, light, or what the reader's system says. Kept in the cookie `bagua_theme`.
@@ -79,6 +80,8 @@ pub struct PageInfo {
     pub locale: Locale,
     /// The reader's theme.
     pub theme: Theme,
+    /// The reader's time zone.
+    pub zone: Zone,
     /// The server's clock when the page was made, Unix milliseconds.
     pub now_ms: i64,
     /// The live stream's position that the page reflects; the stream is followed from there.
@@ -109,6 +112,7 @@ impl PageInfo {
             regions: Vec::new(),
             locale: Locale::English,
             theme: Theme::Auto,
+            zone: Zone::default(),
             now_ms: 0,
             cursor: None,
             world_svg: String::new(),
@@ -149,6 +153,8 @@ mod server {
         pub locale: Locale,
         /// From the cookie `bagua_theme`.
         pub theme: Theme,
+        /// The reader's time zone.
+        pub zone: Zone,
         /// What the build published.
         pub site: Arc<SiteAssets>,
         /// The live stream's position, read before the page asks anything.
@@ -170,6 +176,7 @@ mod server {
                 regions: self.regions.to_vec(),
                 locale: self.locale,
                 theme: self.theme,
+                zone: self.zone.clone(),
                 now_ms: i64::try_from(self.now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
                 cursor: self.cursor.clone(),
                 world_svg: self.site.asset("world.svg"),

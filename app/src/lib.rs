@@ -43,10 +43,8 @@ fn page_info() -> PageInfo {
 pub fn App() -> impl IntoView {
     provide_meta_context();
     let page = SharedValue::new(page_info).into_inner();
-    let ui = Ui {
-        locale: page.locale,
-        now: RwSignal::new(page.now_ms.div_euclid(1_000)),
-    };
+    let now = RwSignal::new(page.now_ms.div_euclid(1_000));
+    let ui = Ui::new(page.locale, now, page.zone.clone());
     let live = Live::new();
     provide_context(ui);
     provide_context(live);
@@ -79,6 +77,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/access") view=Second(Page::Access)/>
                     <Route path=path!("/access/tokens") view=Second(Page::Tokens)/>
                     <Route path=path!("/search") view=Second(Page::Search)/>
+                    <Route path=path!("/preferences") view=Second(Page::Preferences)/>
                     <Route path=path!("/sign-in") view=|| pages::sign_in::page().view()/>
                     <Route path=path!("/welcome") view=|| pages::welcome::page("welcome").view()/>
                     <Route path=path!("/reset") view=|| pages::welcome::page("reset").view()/>

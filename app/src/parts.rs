@@ -54,6 +54,8 @@ pub enum Page {
     Tokens,
     /// `/search`.
     Search,
+    /// `/preferences`.
+    Preferences,
 }
 
 /// Draws a page. The border between the parts: nothing else may name these pages.
@@ -78,6 +80,7 @@ fn draw(page: Page) -> Node {
         Page::Access => pages::access::page(),
         Page::Tokens => pages::tokens::page(),
         Page::Search => pages::search::page(),
+        Page::Preferences => pages::preferences::page(),
     }
 }
 

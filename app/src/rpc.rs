@@ -4,6 +4,7 @@
 //! any kind. Context is read before the first await, since it is gone after it.
 
 use crate::asked::Payload;
+use crate::pages::charts::ChartsOf;
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::operation::{Submission, Submitted};
 use bagua_model::text::{Text, keys};
@@ -147,6 +148,29 @@ pub async fn submit_json(
 ) -> Result<Submitted, AppError> {
     let (console, actor) = server::door()?;
     server::with_status(console.submit_json(&actor, &kind, input, submission)).await
+}
+
+/// Asks what a page of charts shows, with the options that its charts are drawn by.
+#[server(prefix = "/rpc", endpoint = "charts", input = server_fn::codec::Json)]
+pub async fn charts_json(
+    /// Which page.
+    of: ChartsOf,
+    /// What of it.
+    key: String,
+) -> Result<Box<RawValue>, AppError> {
+    let asked = crate::pages::charts::charts(of, key, true);
+    let answer = server::with_status(async { asked.await.map_err(|error| error.0) }).await?;
+    serde_json::value::to_raw_value(&answer).map_err(|_| AppError(Failure::internal()))
+}
+
+/// Asks what a page of charts shows; the answer is not read yet.
+pub async fn charts(of: ChartsOf, key: String) -> Answered<Payload> {
+    #[cfg(feature = "ssr")]
+    {
+        crate::pages::charts::charts(of, key, false).await
+    }
+    #[cfg(not(feature = "ssr"))]
+    charts_json(of, key).await.map(Payload::raw)
 }
 
 /// Asks a question; the answer is not read yet.

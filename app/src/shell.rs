@@ -6,6 +6,7 @@ use crate::context::AppContext;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The whole document. Language and theme come from [`AppContext`], which the server provides.
@@ -16,10 +17,18 @@ pub fn shell(site: Arc<SiteAssets>) -> impl IntoView {
     let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     // Hydration starts when the document is parsed (module scripts are deferred), which is after the data that the
     // server put at its end.
-    let start = format!(
+    let mut start = format!(
         "import init,{{hydrate}} from '{}';await init({{module_or_path:'{}'}});hydrate();",
         site.js, site.wasm
     );
+    // Charts are drawn by a script of their own, which is loaded when the first of them stands in the page.
+    if let Some(charts) = &site.charts {
+        let _ = write!(
+            start,
+            "const s=()=>document.querySelector('[data-chart]')&&(o.disconnect(),import('{charts}')),o=new MutationObserver(s);\
+             o.observe(document.body,{{childList:true,subtree:true}});s()"
+        );
+    }
     view! {
         <!DOCTYPE html>
         <html lang=locale.tag() data-theme=theme.as_str()>

@@ -39,6 +39,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["tokens", "/access/tokens"],
     ["tokens-preview", "/access/tokens?name=nightly&access=everything&days=30"],
     ["search", "/search?q=frankfurt"],
+    ["preferences", "/preferences"],
     ["not-found", "/no/such/page"],
   ];
 }

@@ -6,6 +6,7 @@ use crate::ui::form::{escape, plan_href};
 use crate::ui::node::{Node, following};
 use bagua_markup::html;
 use bagua_model::access::{Me, Permission};
+use bagua_model::preferences::SavedView;
 use bagua_model::region::Scope;
 use bagua_model::regions::{
     ComponentView, Health, RestartComponent, StartComponent, StopComponent, WorldView,
@@ -50,6 +51,7 @@ fn places(ui: Ui, me: &Me, regions: &[String]) -> Vec<Item> {
         ),
         needs(Permission::AuditRead, place(keys::UI_NAV_AUDIT, "/audit")),
         Some(place(keys::UI_ROOM_ACCESS, "/access")),
+        Some(place(keys::UI_PREFERENCES_TITLE, "/preferences")),
     ]
     .into_iter()
     .flatten()
@@ -60,6 +62,15 @@ fn places(ui: Ui, me: &Me, regions: &[String]) -> Vec<Item> {
         href: format!("/regions/{code}"),
     }));
     all
+}
+
+/// A view that the reader has saved.
+fn saved(ui: Ui, view: &SavedView) -> Item {
+    Item {
+        words: view.name.clone(),
+        hint: ui.t(keys::UI_VIEWS_HINT).to_owned(),
+        href: view.address.clone(),
+    }
 }
 
 /// Every component, and what the reader may do with it.
@@ -165,11 +176,13 @@ pub fn dialog(ui: Ui) -> Node {
     let at = RwSignal::new(0_usize);
     let is_open = RwSignal::new(false);
     let world = RwSignal::new(None::<WorldView>);
+    let views = RwSignal::new(Vec::<SavedView>::new());
     let items = Memo::new(move |_| {
         if !is_open.get() {
             return Vec::new();
         }
         let mut all = places(ui, &me, &regions);
+        views.with(|views| all.extend(views.iter().map(|view| saved(ui, view))));
         world.with(|world| {
             if let Some(world) = world {
                 all.extend(components(ui, &me, world));
@@ -220,7 +233,7 @@ pub fn dialog(ui: Ui) -> Node {
                 typed.set(String::new());
                 at.set(0);
                 is_open.set(true);
-                look(world);
+                look(world, views);
             }
             on:close=move |_| is_open.set(false)
         >
@@ -255,11 +268,17 @@ fn option(n: usize, here: bool, item: &Item) -> Node {
     }
 }
 
-/// Asks for the world, for the components' names. Where it cannot be had the places stand alone.
-fn look(world: RwSignal<Option<WorldView>>) {
+/// Asks for the world, for the components' names, and for saved views. Where they cannot be had the places stand alone.
+fn look(world: RwSignal<Option<WorldView>>, views: RwSignal<Vec<SavedView>>) {
     #[cfg(feature = "hydrate")]
     leptos::task::spawn_local(async move {
+        use bagua_model::preferences::ListViews;
         use bagua_model::regions::GetWorld;
+        if let Ok(answer) = crate::rpc::ask_payload(ListViews {}).await
+            && let Ok(mine) = answer.read(Vec::<SavedView>::clone)
+        {
+            views.try_set(mine);
+        }
         if let Ok(answer) = crate::rpc::ask_payload(GetWorld {}).await
             && let Ok(now) = answer.read(WorldView::clone)
         {
@@ -267,7 +286,7 @@ fn look(world: RwSignal<Option<WorldView>>) {
         }
     });
     #[cfg(not(feature = "hydrate"))]
-    let _ = world;
+    let _ = (world, views);
 }
 
 fn close() {

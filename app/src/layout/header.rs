@@ -1,7 +1,7 @@
 //! The header: where the reader is, the region scope, the clock, the stream, the person, language and theme.
 
 use crate::context::{PageInfo, Theme};
-use crate::i18n::{Ui, local_minute};
+use crate::i18n::Ui;
 use crate::live::{Link, Live};
 use crate::ui::get_form::get_form;
 use crate::ui::node::{Node, following};
@@ -28,6 +28,7 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
         "schedules" => keys::UI_NAV_SCHEDULES,
         "audit" => keys::UI_NAV_AUDIT,
         "search" => keys::UI_SEARCH_TITLE,
+        "preferences" => keys::UI_PREFERENCES_TITLE,
         _ => return Vec::new(),
     };
     let mut out = vec![(ui.t(name).to_owned(), Some(format!("/{room}")))];
@@ -195,7 +196,7 @@ fn link(ui: Ui, live: Live) -> Node {
     let words = move || match live.link.get() {
         Link::Idle => String::new(),
         Link::Live => ui.t(keys::UI_LIVE).to_owned(),
-        Link::LostSince(at) => ui.tx(keys::UI_LIVE_LOST, &[("time", &local_minute(at))]),
+        Link::LostSince(at) => ui.tx(keys::UI_LIVE_LOST, &[("time", &ui.minute(at))]),
     };
     let class = following(move || {
         Some(match live.link.get() {
@@ -211,8 +212,8 @@ fn link(ui: Ui, live: Live) -> Node {
 fn clock(ui: Ui) -> Node {
     let minute = Memo::new(move |_| ui.now.get().div_euclid(60));
     html! {
-        <span class="clock num" title=ui.t(keys::UI_CLOCK_ZONE)>
-            <b>{Node::live(move || local_minute(minute.get() * 60))}</b>
+        <span class="clock num" title=ui.tx(keys::UI_CLOCK_ZONE, &[("zone", &ui.zone_name()), ("distance", &ui.distance())])>
+            <b>{Node::live(move || ui.minute(minute.get() * 60))}</b>
             <span>{Node::live(move || {
                 let m = minute.get();
                 format!("{:02}:{:02} UTC", m.div_euclid(60).rem_euclid(24), m.rem_euclid(60))
@@ -243,6 +244,7 @@ fn person(ui: Ui) -> Node {
                 <p class="muted">{me.email.clone()}</p>
                 <ul class="grants">{grants}</ul>
                 <div class="prefs">{preferences(ui)}</div>
+                <a href="/preferences">{ui.t(keys::UI_PREFERENCES_TITLE)}</a>
                 <form method="post" action="/sign-out"><button class="button">{ui.t(keys::UI_SIGN_OUT)}</button></form>
             </div>
         </details>
@@ -250,7 +252,7 @@ fn person(ui: Ui) -> Node {
 }
 
 /// Language and theme: plain forms, the page comes back in the new one.
-fn preferences(ui: Ui) -> Node {
+pub fn preferences(ui: Ui) -> Node {
     let location = use_location();
     let back = move || {
         let search = location.search.get();

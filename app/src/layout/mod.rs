@@ -2,6 +2,9 @@
 
 mod header;
 mod rail;
+mod toasts;
+
+pub use header::preferences;
 
 use crate::hot::Hot;
 use crate::i18n::Ui;
@@ -15,6 +18,7 @@ use bagua_model::text::keys;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use time::OffsetDateTime;
 
 /// The region scope in the address (`?region=…`), which applies to every room.
 pub fn scope() -> Memo<Option<RegionId>> {
@@ -61,13 +65,34 @@ pub fn Layout(children: Children) -> impl IntoView {
             {rail::rail(ui, hot, scope)}
             {header::header(ui, live, scope)}
             <main id="main" tabindex="-1">
+                {printed(ui)}
                 {notices(ui, hot)}
                 {children().into_any()}
             </main>
         </div>
+        {toasts::corner(ui, live)}
         {crate::hands::dialogs(ui)}
     };
     page.list()
+}
+
+/// On paper: when it was printed, and by whom. The time stands still as soon as the page does.
+fn printed(ui: Ui) -> Node {
+    let person = crate::info().with_value(|info| info.me.as_ref().map(|me| me.name.clone()));
+    let zone = ui.zone_name();
+    let words = move || {
+        let at = OffsetDateTime::from_unix_timestamp(ui.now.get() / 60 * 60);
+        let at = at.map(|at| ui.local(at)).unwrap_or_default();
+        ui.tx(
+            keys::UI_PRINT_BY,
+            &[
+                ("time", &at),
+                ("zone", &zone),
+                ("person", &person.as_deref().unwrap_or_default()),
+            ],
+        )
+    };
+    html! { <p class="printed">{ui.t(keys::APP_NAME)} " · " {Node::live(words)}</p> }
 }
 
 /// `◆ 2 · Alerts · Bagua`: what is critical stands first, where a narrow tab still shows it.

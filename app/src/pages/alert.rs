@@ -126,9 +126,9 @@ fn draw(ui: Ui, alert: &AlertView, all: &Whole) -> Node {
                     {alert.component.clone().map(|c| html! {
                         <div><dt>{ui.t(keys::UI_COLUMN_COMPONENT)}</dt><dd><a href=rows::component_href(&c)>{c.clone()}</a></dd></div>
                     })}
-                    <div><dt>{ui.t(keys::UI_ALERT_STARTED)}</dt><dd>{moment(alert.started_at)}</dd></div>
-                    <div><dt>{ui.t(keys::UI_ALERT_RECEIVED)}</dt><dd>{moment(alert.received_at)}</dd></div>
-                    {alert.ended_at.map(|at| html! { <div><dt>{ui.t(keys::UI_ALERTS_ENDED)}</dt><dd>{moment(at)}</dd></div> })}
+                    <div><dt>{ui.t(keys::UI_ALERT_STARTED)}</dt><dd>{moment(ui, alert.started_at)}</dd></div>
+                    <div><dt>{ui.t(keys::UI_ALERT_RECEIVED)}</dt><dd>{moment(ui, alert.received_at)}</dd></div>
+                    {alert.ended_at.map(|at| html! { <div><dt>{ui.t(keys::UI_ALERTS_ENDED)}</dt><dd>{moment(ui, at)}</dd></div> })}
                 </dl>
                 <details><summary>{ui.t(keys::UI_ALERT_LABELS)}</summary><dl class="facts">{labels(&alert.labels)}</dl></details>
             </section>
@@ -155,7 +155,7 @@ fn owner(ui: Ui, alert: &AlertView, back: &str) -> Node {
     };
     html! {
         <p><b>{owner.by.clone()}</b> " " {age(ui, owner.at)}</p>
-        {owner.until.map(|at| html! { <p>{ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(at)}</p> })}
+        {owner.until.map(|at| html! { <p>{ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(ui, at)}</p> })}
         {(!owner.note.is_empty()).then(|| html! { <blockquote>{owner.note.clone()}</blockquote> })}
         {firing.then(|| button(ui, SubmitForm::quick(&operation, back), ui.t(keys::UI_ALERT_GIVE_BACK), "small"))}
     }

@@ -13,7 +13,7 @@ use crate::ui::filter::next_page;
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::{Node, following};
 use crate::ui::submit::{SubmitForm, with_note_and};
-use crate::ui::{age, empty, moment, rows, since, state, title};
+use crate::ui::{age, empty, moment, rows, since, state, title, views};
 use bagua_markup::html;
 use bagua_model::access::Permission;
 use bagua_model::alerts::{AcknowledgeAlert, AlertFeed, AlertState, AlertView, Cause, GroupBy, ListAlerts};
@@ -47,6 +47,7 @@ pub fn page() -> Node {
         {title(ui.t(keys::UI_ROOM_ALERTS))}
         <div class="page-head"><h1>{ui.t(keys::UI_ROOM_ALERTS)}</h1><div class="actions"><a class="button" href="/alerts/silences">{ui.t(keys::UI_SILENCES_TITLE)}</a></div></div>
         {filters}
+        {views::bar(ui, live)}
         {feed.show(ui, move |feed| summary(ui, feed))}
         {bulk::bar(ui, feed, filter, chosen)}
         {above}
@@ -258,7 +259,7 @@ fn row(ui: Ui, alert: &AlertView, causes: &[Cause], fresh: bool, chosen: bool) -
             <span class="row-owner">
                 {rows::owner_words(ui, alert.acknowledged.as_ref().map(|a| a.by.clone()))}
                 {note.map(|(note, at)| html! { <span class="row-sub">{note} " " {age(ui, at)}</span> })}
-                {until.map(|at| html! { <span class="row-sub">{ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(at)}</span> })}
+                {until.map(|at| html! { <span class="row-sub">{ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(ui, at)}</span> })}
                 {alert.lapsed_at.map(|at| html! { <span class="tag">{ui.t(keys::UI_ALERTS_LAPSED)} " " {age(ui, at)}</span> })}
             </span>
             <span class="row-age num">

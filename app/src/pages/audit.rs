@@ -3,9 +3,10 @@
 use super::some;
 use crate::asked::asked;
 use crate::i18n::Ui;
+use crate::live::Live;
 use crate::ui::filter::{Choice, Word, next_page, region_options, sentence};
 use crate::ui::node::Node;
-use crate::ui::{empty, moment, title};
+use crate::ui::{empty, moment, title, views};
 use bagua_markup::html;
 use bagua_model::operation::{AuditView, ListAudit};
 use bagua_model::region::RegionId;
@@ -13,10 +14,10 @@ use bagua_model::text::keys;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 use time::format_description::well_known::Rfc3339;
-use time::{Date, Duration, OffsetDateTime, Time, UtcOffset};
+use time::{Date, Duration, OffsetDateTime};
 
-/// A day of the operators' calendar (`2026-11-22`) or an exact time as the beginning of a range, `days` later.
-fn day(text: &str, days: i64) -> Option<OffsetDateTime> {
+/// A day of the reader's calendar (`2026-11-22`) or an exact time as the beginning of a range, `days` later.
+fn day(ui: Ui, text: &str, days: i64) -> Option<OffsetDateTime> {
     if let Ok(exact) = OffsetDateTime::parse(text, &Rfc3339) {
         return Some(exact);
     }
@@ -24,13 +25,11 @@ fn day(text: &str, days: i64) -> Option<OffsetDateTime> {
     let year = parts.next()?.parse().ok()?;
     let month = parts.next()?.parse::<u8>().ok()?.try_into().ok()?;
     let date = Date::from_calendar_date(year, month, parts.next()?.parse().ok()?).ok()?;
-    let zone = UtcOffset::from_hms(8, 0, 0).ok()?;
-    date.with_time(Time::MIDNIGHT)
-        .assume_offset(zone)
-        .checked_add(Duration::days(days))
+    // Days are not all of one length: the day is counted, and then it begins.
+    Some(ui.midnight(date.checked_add(Duration::days(days))?))
 }
 
-fn wanted(get: impl Fn(&str) -> String) -> ListAudit {
+fn wanted(ui: Ui, get: impl Fn(&str) -> String) -> ListAudit {
     ListAudit {
         actor: some(get("actor")),
         action: some(get("action")),
@@ -38,8 +37,8 @@ fn wanted(get: impl Fn(&str) -> String) -> ListAudit {
         region: some(get("region")).map(RegionId::new),
         result: some(get("result")),
         operation: get("operation").parse().ok(),
-        from: day(&get("from"), 0),
-        until: day(&get("until"), 1),
+        from: day(ui, &get("from"), 0),
+        until: day(ui, &get("until"), 1),
         after: some(get("after")),
         limit: 0,
     }
@@ -47,10 +46,10 @@ fn wanted(get: impl Fn(&str) -> String) -> ListAudit {
 
 /// `/audit`.
 pub fn page() -> Node {
-    let ui = Ui::get();
+    let (ui, live) = (Ui::get(), Live::get());
     let location = use_location();
     let (params, search) = (location.query, location.search);
-    let filter = Memo::new(move |_| params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
+    let filter = Memo::new(move |_| params.with(|q| wanted(ui, |name| q.get(name).unwrap_or_default())));
     let dates = Memo::new(move |_| {
         params.with(|q| {
             (
@@ -66,6 +65,7 @@ pub fn page() -> Node {
         {title(ui.t(keys::UI_NAV_AUDIT))}
         <div class="page-head"><h1>{ui.t(keys::UI_NAV_AUDIT)}</h1></div>
         {filters}
+        {views::bar(ui, live)}
         {list.show(ui, move |page| {
             if page.rows.is_empty() {
                 return empty(ui.t(keys::UI_LIST_NOTHING), ui.t(keys::UI_LIST_NOTHING_NEXT));
@@ -206,7 +206,7 @@ fn row(ui: Ui, r: &AuditView) -> Node {
     });
     html! {
         <tr>
-            <td>{moment(r.at)}</td>
+            <td>{moment(ui, r.at)}</td>
             <td>{r.actor.clone()}</td>
             <td>{audit_word(ui, &r.action)}</td>
             <td><span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{audit_word(ui, &r.result)}</span></td>
@@ -224,16 +224,21 @@ fn row(ui: Ui, r: &AuditView) -> Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bagua_model::text::Locale;
+    use bagua_model::zone::Zone;
     use time::macros::datetime;
 
     #[test]
     fn days_are_the_operators_days() {
-        assert_eq!(day("2026-11-22", 0), Some(datetime!(2026-11-21 16:00 UTC)));
-        assert_eq!(day("2026-11-22", 1), Some(datetime!(2026-11-22 16:00 UTC)));
-        assert_eq!(
-            day("2026-11-22T10:00:00Z", 1),
-            Some(datetime!(2026-11-22 10:00 UTC))
-        );
-        assert_eq!(day("yesterday", 0), None);
+        Owner::new().with(|| {
+            let ui = Ui::new(Locale::English, RwSignal::new(0), Zone::default());
+            assert_eq!(day(ui, "2026-11-22", 0), Some(datetime!(2026-11-21 16:00 UTC)));
+            assert_eq!(day(ui, "2026-11-22", 1), Some(datetime!(2026-11-22 16:00 UTC)));
+            assert_eq!(
+                day(ui, "2026-11-22T10:00:00Z", 1),
+                Some(datetime!(2026-11-22 10:00 UTC))
+            );
+            assert_eq!(day(ui, "yesterday", 0), None);
+        });
     }
 }

@@ -9,7 +9,7 @@ use crate::ui::chart::{last_sample, mini};
 use crate::ui::figures::Unit;
 use crate::ui::node::Node;
 use crate::ui::state::health;
-use crate::ui::title;
+use crate::ui::{title, views};
 use bagua_markup::html;
 use bagua_model::compare::{CompareRegions, CompareRow, CompareView, Compared};
 use bagua_model::text::keys;
@@ -136,6 +136,7 @@ pub fn page() -> Node {
         {title(ui.t(keys::UI_TAB_COMPARE))}
         <h1>{ui.t(keys::UI_TAB_COMPARE)}</h1>
         {tabs(ui, "/regions/compare")}
+        {views::bar(ui, live)}
         <p class="muted">{ui.t(keys::UI_COMPARE_ABOUT)}</p>
         {view.show(ui, move |view| {
             // Sorting again asks nothing again.

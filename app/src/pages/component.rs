@@ -1,11 +1,12 @@
 //! One component: state and why, its process, what can be done, its trends, alerts, operations and events.
 
+use super::charts::{ChartsOf, ComponentCharts};
 use super::param;
 use super::region::lists_of;
 use crate::asked::{Payload, asked, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;
-use crate::rpc::{Answered, AppError, ask_payload};
+use crate::rpc::Answered;
 use crate::ui::chart::{Mark, Plot, line_chart};
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::Node;
@@ -15,15 +16,13 @@ use crate::ui::{age, empty, failed, figures, rows, since, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
 use bagua_model::alerts::ListAlerts;
-use bagua_model::failure::Failure;
 use bagua_model::operation::{EventView, ListOperations, RecentEvents};
 use bagua_model::regions::{
-    ComponentId, ComponentView, GetComponent, GetTrends, Metric, RestartComponent, StartComponent,
-    StopComponent, TrendsView,
+    ComponentId, ComponentView, GetComponent, Metric, RestartComponent, StartComponent, StopComponent,
+    TrendsView,
 };
 use bagua_model::text::keys;
 use leptos::prelude::*;
-use time::OffsetDateTime;
 
 /// `/regions/:region/:service`.
 pub fn page() -> Node {
@@ -181,52 +180,8 @@ fn process_word(ui: Ui, state: &str) -> String {
     ui.t(key).to_owned()
 }
 
-/// What is drawn together: the trends, what happened to the component meanwhile, and what was done to its region.
-type Charts = (Answered<Payload>, [Answered<Payload>; 2]);
-
-/// What happened to a component that explains a turn of its lines.
-const ITS_OWN: [&str; 4] = [
-    "component",
-    "operation.succeeded",
-    "operation.failed",
-    "operation.cancelled",
-];
-/// What happens to a whole region.
-const OF_THE_REGION: [&str; 2] = ["deployment", "incident"];
-
-/// Reads the trends, then the event log for just the time that they cover.
-async fn charts(key: String) -> Answered<Payload> {
-    let Ok((component, range)) = serde_json::from_str::<(ComponentId, Range)>(&key) else {
-        return Err(AppError(Failure::internal()));
-    };
-    let trends = ask_payload(GetTrends {
-        component: component.clone(),
-        minutes: range.minutes,
-        from: range.from,
-        until: range.until,
-    })
-    .await?;
-    let (since, before) = trends.read(|t: &TrendsView| (t.from, t.until + t.step))?;
-    let time = |unix| OffsetDateTime::from_unix_timestamp(unix).ok();
-    let events = |kinds: &[&str], subject, region| {
-        ask_payload(RecentEvents {
-            subject,
-            region,
-            kinds: kinds.iter().map(|k| (*k).to_owned()).collect(),
-            since: time(since),
-            before: time(before),
-            limit: 200,
-        })
-    };
-    let own = events(&ITS_OWN, Some(format!("component:{component}")), None);
-    let around = events(&OF_THE_REGION, None, Some(component.region.clone()));
-    let (own, around) = futures::join!(own, around);
-    let drawn: Charts = (Ok(trends), [own, around]);
-    Ok(Payload::typed(drawn))
-}
-
 /// What happened, as marks on the charts; and whether all of it could be read.
-fn marks(ui: Ui, lists: &[Answered<Payload>]) -> (Vec<Mark>, bool) {
+pub fn marks(ui: Ui, lists: &[Answered<Payload>]) -> (Vec<Mark>, bool) {
     let mut marks = Vec::new();
     let mut whole = true;
     for list in lists {
@@ -247,36 +202,36 @@ fn marks(ui: Ui, lists: &[Answered<Payload>]) -> (Vec<Mark>, bool) {
 }
 
 fn trends(ui: Ui, live: Live, id: Memo<ComponentId>, range: Memo<Range>) -> Node {
-    let trends = asked_by::<Charts>(
+    let trends = asked_by::<ComponentCharts>(
         move || {
             let range = range.get();
             let revision = if range.moves() { live.regions.get() } else { 0 };
             let key = serde_json::to_string(&(id.get(), range)).unwrap_or_default();
             (key, revision)
         },
-        |_, key| Box::pin(charts(key)),
+        |_, key| Box::pin(crate::rpc::charts(ChartsOf::Component, key)),
     );
     html! {
         <section class="card">
             <h2>{ui.t(keys::UI_COMPONENT_TRENDS)}</h2>
             {range::bar(ui, range)}
-            {trends.show(ui, move |(trends, events)| {
-                let (marks, whole) = marks(ui, events);
-                let drawn = trends.clone().and_then(|t| t.read(|view| drawn(ui, view, &marks)));
+            {trends.show(ui, move |charts| {
+                let (marks, whole) = marks(ui, &charts.events);
+                let drawn = charts.trends.read(|view| drawn(ui, view, &marks, &charts.options));
                 html! {
                     {(!whole).then(|| html! { <p class="notice warning">{ui.t(keys::UI_CHART_NO_MARKS)}</p> })}
                     {drawn.unwrap_or_else(|error| failed(ui, &error))}
                 }
             })}
-            <p class="muted">{ui.t(keys::UI_CHART_ZONE)}</p>
+            <p class="muted">{ui.tx(keys::UI_CHART_ZONE, &[("zone", &ui.zone_name())])} <span class="with-script">{ui.t(keys::UI_CHART_HANDS)}</span></p>
         </section>
     }
 }
 
-fn drawn(ui: Ui, view: &TrendsView, marks: &[Mark]) -> Node {
+fn drawn(ui: Ui, view: &TrendsView, marks: &[Mark], options: &[String]) -> Node {
     if view.trends.is_empty() {
         return empty(ui.t(keys::UI_CHART_NO_DATA), ui.t(keys::UI_CHART_NO_DATA_NEXT));
     }
-    let one = |t| line_chart(ui, view.into(), &Plot::of(ui, t), marks);
-    html! { <div class="charts">{view.trends.iter().map(one).collect::<Node>()}</div> }
+    let one = |(n, t)| line_chart(ui, view.into(), &Plot::of(ui, t), marks, options.get(n));
+    html! { <div class="charts">{view.trends.iter().enumerate().map(one).collect::<Node>()}</div> }
 }

@@ -3,7 +3,7 @@
 use super::operations::target;
 use super::param;
 use crate::asked::asked;
-use crate::i18n::{Ui, local};
+use crate::i18n::{Ui, machine, utc};
 use crate::live::Live;
 use crate::ui::node::Node;
 use crate::ui::submit::{SubmitForm, button, with_note};
@@ -217,9 +217,9 @@ fn facts(ui: Ui, o: &OperationView) -> Node {
             {fact(keys::UI_COLUMN_TARGET, target(&s.target.noun, &s.target.id))}
             {fact(keys::UI_COLUMN_KIND, html! { <code>{s.kind.clone()}</code> })}
             {fact(keys::UI_COLUMN_BY, s.submitted_by.clone().into())}
-            {fact(keys::UI_COLUMN_SUBMITTED, moment(s.submitted_at))}
-            {s.started_at.map(|at| fact(keys::UI_OPERATION_STARTED, moment(at)))}
-            {s.finished_at.map(|at| fact(keys::UI_OPERATION_FINISHED, moment(at)))}
+            {fact(keys::UI_COLUMN_SUBMITTED, moment(ui, s.submitted_at))}
+            {s.started_at.map(|at| fact(keys::UI_OPERATION_STARTED, moment(ui, at)))}
+            {s.finished_at.map(|at| fact(keys::UI_OPERATION_FINISHED, moment(ui, at)))}
             {o.reason.clone().map(|r| fact(keys::UI_OPERATION_REASON, r.into()))}
             {o.decided_by.clone().map(|by| fact(keys::UI_OPERATION_DECIDED_BY, by.into()))}
             {o.approval_expires_at
@@ -241,7 +241,7 @@ fn log(ui: Ui, o: &OperationView) -> Node {
             let percent = e.progress.map(|p| format!(" {:.0} %", p * 100.0));
             html! {
                 <li class="row event">
-                    <time class="num row-age" title=local(e.at)>{local(e.at).split_off(11)}</time>
+                    <time class="num row-age" datetime=machine(e.at) title=format!("{} · {}", ui.local(e.at), utc(e.at))>{ui.clock(e.at)}</time>
                     <span class="row-main">{ui.text(&e.text)} {percent}</span>
                 </li>
             }

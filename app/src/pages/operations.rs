@@ -7,7 +7,7 @@ use crate::live::Live;
 use crate::ui::filter::{Choice, Word, next_page, region_options, sentence};
 use crate::ui::node::Node;
 use crate::ui::state::{self, operation_word};
-use crate::ui::{age, empty, rows, title};
+use crate::ui::{age, empty, rows, title, views};
 use bagua_markup::html;
 use bagua_model::operation::{ListOperations, OperationState, OperationSummary};
 use bagua_model::region::RegionId;
@@ -49,6 +49,7 @@ pub fn page() -> Node {
         {title(ui.t(keys::UI_NAV_OPERATIONS))}
         <div class="page-head"><h1>{ui.t(keys::UI_NAV_OPERATIONS)}</h1></div>
         {filters}
+        {views::bar(ui, live)}
         {list.show(ui, move |page| {
             if page.rows.is_empty() {
                 return empty(ui.t(keys::UI_LIST_NOTHING), ui.t(keys::UI_OPERATIONS_NONE_NEXT));

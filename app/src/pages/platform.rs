@@ -1,76 +1,67 @@
 //! The platform as a whole: API, database, cache and queues on one page, what users do with it on another.
 
+use super::charts::{ChartsOf, PlatformCharts};
 use super::regions::tabs;
-use crate::asked::{Asked, asked};
+use crate::asked::{Asking, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::rpc::charts;
 use crate::ui::chart::{Plot, Window, line_chart};
 use crate::ui::figures::Unit;
 use crate::ui::node::Node;
-use crate::ui::range::{self, Range};
+use crate::ui::range;
 use crate::ui::title;
 use bagua_markup::html;
-use bagua_model::platform::{
-    GetBusiness, GetPerformance, PlatformFigure, PlatformPart, PlatformTrend, PlatformView,
-};
+use bagua_model::platform::{PlatformFigure, PlatformPart, PlatformTrend, PlatformView};
 use bagua_model::regions::Series;
 use bagua_model::text::keys;
-use leptos::prelude::*;
+use leptos::prelude::Get;
 
 /// `/performance`.
 pub fn performance() -> Node {
-    let (ui, live, range) = (Ui::get(), Live::get(), range::range());
-    let view = asked(move || {
-        let Range {
-            minutes, from, until, ..
-        } = range.get();
-        (GetPerformance { minutes, from, until }, news(live, range))
-    });
-    page(ui, range, view, keys::UI_TAB_PERFORMANCE, "/performance")
+    page(
+        |_, key| Box::pin(charts(ChartsOf::Performance, key)),
+        keys::UI_TAB_PERFORMANCE,
+        "/performance",
+    )
 }
 
 /// `/business`.
 pub fn business() -> Node {
+    page(
+        |_, key| Box::pin(charts(ChartsOf::Business, key)),
+        keys::UI_TAB_BUSINESS,
+        "/business",
+    )
+}
+
+fn page(ask: fn(&'static str, String) -> Asking, name: &'static str, here: &'static str) -> Node {
     let (ui, live, range) = (Ui::get(), Live::get(), range::range());
-    let view = asked(move || {
-        let Range {
-            minutes, from, until, ..
-        } = range.get();
-        (GetBusiness { minutes, from, until }, news(live, range))
-    });
-    page(ui, range, view, keys::UI_TAB_BUSINESS, "/business")
-}
-
-fn news(live: Live, range: Memo<Range>) -> u32 {
-    if range.with(Range::moves) {
-        live.regions.get()
-    } else {
-        0
-    }
-}
-
-fn page(
-    ui: Ui,
-    range: Memo<Range>,
-    view: Asked<PlatformView>,
-    name: &'static str,
-    here: &'static str,
-) -> Node {
+    let view = asked_by::<PlatformCharts>(
+        move || {
+            let range = range.get();
+            let revision = if range.moves() { live.regions.get() } else { 0 };
+            (serde_json::to_string(&range).unwrap_or_default(), revision)
+        },
+        ask,
+    );
     html! {
         {title(ui.t(name))}
         <h1>{ui.t(name)}</h1>
         {tabs(ui, here)}
         {range::bar(ui, range)}
-        {view.show(ui, move |view| parts(ui, view))}
-        <p class="muted">{ui.t(keys::UI_PLATFORM_ABOUT)}</p>
+        {view.show(ui, move |charts| parts(ui, charts))}
+        <p class="muted">{ui.tx(keys::UI_PLATFORM_ABOUT, &[("zone", &ui.zone_name())])} <span class="with-script">{ui.t(keys::UI_CHART_HANDS)}</span></p>
     }
 }
 
-fn parts(ui: Ui, view: &PlatformView) -> Node {
+fn parts(ui: Ui, PlatformCharts { view, options }: &PlatformCharts) -> Node {
     let parts = PlatformPart::ALL.iter().filter_map(|part| {
-        let trends: Vec<_> = view.trends.iter().filter(|t| t.figure.part() == *part).collect();
+        let trends = view.trends.iter().enumerate();
+        let trends: Vec<_> = trends.filter(|(_, t)| t.figure.part() == *part).collect();
         (!trends.is_empty()).then(|| {
-            let charts = trends.into_iter().map(|t| chart(ui, view, t)).collect::<Node>();
+            let one = |(n, t): (usize, _)| chart(ui, view, t, options.get(n));
+            let charts = trends.into_iter().map(one).collect::<Node>();
             html! {
                 <section class="card">
                     <h2>{ui.key(&format!("ui.platform.part.{part}"))}</h2>
@@ -120,16 +111,27 @@ fn line(ui: Ui, name: &str) -> String {
     ui.t(key).to_owned()
 }
 
-fn chart(ui: Ui, view: &PlatformView, trend: &PlatformTrend) -> Node {
-    let name = ui.key(&format!("ui.platform.{}", trend.figure));
+fn chart(ui: Ui, view: &PlatformView, trend: &PlatformTrend, option: Option<&String>) -> Node {
     if !trend.source {
         return html! {
             <figure class="chart">
-                <figcaption>{name}</figcaption>
+                <figcaption>{ui.key(&format!("ui.platform.{}", trend.figure))}</figcaption>
                 <p class="chart-empty">{ui.t(keys::UI_PLATFORM_NO_SOURCE)}</p>
             </figure>
         };
     }
+    with_plot(ui, view, trend, |window, plot| {
+        line_chart(ui, window, plot, &[], option)
+    })
+}
+
+/// A figure as a chart: its name, its unit, and its lines by their names in the reader's language.
+pub fn with_plot<R>(
+    ui: Ui,
+    view: &PlatformView,
+    trend: &PlatformTrend,
+    draw: impl FnOnce(Window, &Plot<'_>) -> R,
+) -> R {
     let series: Vec<_> = trend
         .series
         .iter()
@@ -144,9 +146,10 @@ fn chart(ui: Ui, view: &PlatformView, trend: &PlatformTrend) -> Node {
         step: view.step.max(1),
     };
     let plot = Plot {
-        name,
+        key: trend.figure.as_str(),
+        name: ui.key(&format!("ui.platform.{}", trend.figure)),
         unit: unit(trend.figure),
         series: &series,
     };
-    line_chart(ui, window, &plot, &[])
+    draw(window, &plot)
 }

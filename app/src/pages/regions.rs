@@ -3,6 +3,7 @@
 use crate::asked::asked;
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::ui::form::escape;
 use crate::ui::node::Node;
 use crate::ui::state::health;
 use crate::ui::{figures, since, title};
@@ -19,10 +20,19 @@ pub fn tabs(ui: Ui, here: &'static str) -> Node {
         ("/performance", keys::UI_TAB_PERFORMANCE),
         ("/business", keys::UI_TAB_BUSINESS),
     ];
-    let links = tabs.into_iter().map(|(address, words)| {
-        html! { <a href=address aria-current=(address == here).then_some("page")>{ui.t(words)}</a> }
+    let scope = crate::layout::scope();
+    let links = Node::follows(move || {
+        // The scope goes along to where it is of use again.
+        let scope = scope
+            .get()
+            .map(|region| format!("?region={}", escape(region.as_str())));
+        let link = |(address, words): (&'static str, &'static str)| {
+            let href = format!("{address}{}", scope.as_deref().unwrap_or_default());
+            html! { <a href=href aria-current=(address == here).then_some("page")>{ui.t(words)}</a> }
+        };
+        tabs.into_iter().map(link).collect()
     });
-    html! { <nav class="ranges tabs" aria-label=ui.t(keys::UI_TABS)>{links.collect::<Node>()}</nav> }
+    html! { <nav class="ranges tabs" aria-label=ui.t(keys::UI_TABS)>{links}</nav> }
 }
 
 /// `/regions`.

@@ -8,7 +8,7 @@ use crate::live::Live;
 use crate::ui::form::escape;
 use crate::ui::get_form::get_form;
 use crate::ui::node::{Node, following};
-use crate::ui::{empty, rows, state, title};
+use crate::ui::{empty, rows, state, title, views};
 use bagua_markup::html;
 use bagua_model::access::{ListPeople, Permission};
 use bagua_model::alerts::{AlertState, ListAlerts};
@@ -65,6 +65,7 @@ pub fn page() -> Node {
         {title(ui.t(keys::UI_SEARCH_TITLE))}
         <div class="page-head"><h1>{ui.t(keys::UI_SEARCH_TITLE)}</h1></div>
         {get_form("search-page", || "/search".to_owned(), field)}
+        {views::bar(ui, live)}
         {nothing_typed}
         <div class="found">{parts.into_iter().flatten().collect::<Node>()} {audit}</div>
     }

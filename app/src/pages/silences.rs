@@ -271,7 +271,7 @@ fn drawn(ui: Ui, silence: &SilenceView, tick: Option<Node>) -> Node {
             </span>
             <span class="row-age num">
                 {ui.key(&format!("silence.state.{}", silence.state))} " "
-                {ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(silence.ends_at)}
+                {ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(ui, silence.ends_at)}
             </span>
             <span class="row-actions">
                 {open.then(|| action(ui.t(keys::UI_SILENCES_EXPIRE), plan_href(&expire, PATH), "small", refusal))}

@@ -69,6 +69,20 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// The name by which the browser's script knows it.
+    #[cfg(feature = "ssr")]
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Percent => "percent",
+            Unit::Share => "share",
+            Unit::Bytes => "bytes",
+            Unit::Stream => "stream",
+            Unit::Rate => "rate",
+            Unit::Seconds => "seconds",
+            Unit::Count => "count",
+        }
+    }
+
     /// A value with its unit.
     pub fn value(self, value: f64) -> String {
         match self {

@@ -11,8 +11,9 @@ pub mod rows;
 pub mod state;
 pub mod submit;
 pub mod trigram;
+pub mod views;
 
-use crate::i18n::{Ui, local, machine, utc};
+use crate::i18n::{Ui, machine, utc};
 use crate::rpc::AppError;
 use bagua_markup::html;
 use bagua_model::failure::FailureKind;
@@ -32,7 +33,7 @@ pub fn title(text: impl Into<String>) -> Node {
 pub fn age(ui: Ui, at: OffsetDateTime) -> Node {
     let unix = at.unix_timestamp();
     html! {
-        <time datetime=machine(at) title=format!("{} · {}", local(at), utc(at))>
+        <time datetime=machine(at) title=format!("{} · {}", ui.local(at), utc(at))>
             {Node::live(move || ui.ago(unix, ui.now.get()))}
         </time>
     }
@@ -42,15 +43,15 @@ pub fn age(ui: Ui, at: OffsetDateTime) -> Node {
 pub fn since(ui: Ui, at: OffsetDateTime) -> Node {
     let unix = at.unix_timestamp();
     html! {
-        <time datetime=machine(at) title=format!("{} · {}", local(at), utc(at))>
+        <time datetime=machine(at) title=format!("{} · {}", ui.local(at), utc(at))>
             {Node::live(move || ui.span(ui.now.get() - unix))}
         </time>
     }
 }
 
-/// `2026-11-22 21:03:11` in the operators' zone, UTC on hover.
-pub fn moment(at: OffsetDateTime) -> Node {
-    html! { <time class="num" datetime=machine(at) title=utc(at)>{local(at)}</time> }
+/// `22 Nov 2026, 21:03:11` on the reader's clock, UTC on hover.
+pub fn moment(ui: Ui, at: OffsetDateTime) -> Node {
+    html! { <time class="num" datetime=machine(at) title=utc(at)>{ui.local(at)}</time> }
 }
 
 /// An empty list: what that means, and what to do next.

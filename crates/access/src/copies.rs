@@ -190,6 +190,7 @@ mod tests {
                 name: "Wei".into(),
                 email: "wei@example.org".into(),
                 grants: vec![],
+                zone: None,
             }),
         };
         let (ours, theirs) = (copies("a"), copies("b"));

@@ -15,6 +15,7 @@ mod sign_in;
 mod store;
 mod token;
 mod tokens;
+mod zones;
 
 pub use copies::copy_key;
 pub use links::{Acceptance, VALID as LINK_VALID, new_link};
@@ -150,10 +151,17 @@ impl Access {
 /// Registers every query and operation of this room.
 pub fn register(registry: &mut Registry, room: Arc<Access>) {
     use bagua_model::access as m;
+    use bagua_model::preferences as p;
     use bagua_model::tokens as t;
     registry
         .query::<m::ListPeople>(room.clone())
         .query::<m::ListSessions>(room.clone())
+        .query::<p::GetPreferences>(room.clone())
+        .query::<p::ListViews>(room.clone())
+        .immediate::<p::ChooseZone>(room.clone())
+        .immediate::<p::SaveView>(room.clone())
+        .immediate::<p::RenameView>(room.clone())
+        .immediate::<p::DeleteView>(room.clone())
         .immediate::<m::CreatePerson>(room.clone())
         .immediate::<m::InvitePerson>(room.clone())
         .immediate::<m::GrantRole>(room.clone())

@@ -12,8 +12,10 @@ use crate::copies::{Copies, Copy};
 use crate::store;
 use crate::store::sessions::Open;
 use crate::token::{self, TokenHash};
+use crate::zones;
 use bagua_core::{Actor, Clock};
 use bagua_model::access::Me;
+use bagua_model::zone::Zone;
 use moka::future::Cache;
 use sqlx::PgPool;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -60,6 +62,8 @@ pub struct Who {
     pub actor: Actor,
     /// The same for screens.
     pub me: Me,
+    /// The time zone of their screens.
+    pub zone: Zone,
     /// When the session ends if it is not used again.
     pub ends_at: OffsetDateTime,
 }
@@ -442,6 +446,11 @@ fn who(open: &Open) -> Who {
             email: open.email.clone(),
             grants: open.grants.clone(),
         },
+        zone: open
+            .zone
+            .as_deref()
+            .and_then(|name| zones::zone(name, open.last_seen_at))
+            .unwrap_or_default(),
         ends_at: open.expires_at.min(open.last_seen_at + IDLE),
     }
 }

@@ -93,6 +93,8 @@ named! {
         SessionsOwn = "sessions.own",
         /// See, make and revoke one's own API tokens.
         TokensOwn = "tokens.own",
+        /// Choose one's own time zone, and keep one's own views.
+        PreferencesOwn = "preferences.own",
     }
 }
 
@@ -100,7 +102,10 @@ impl Permission {
     /// Whether the right is about oneself, and so is bound to no environment or region: a person who is trusted with
     /// one region has one set of sessions, not a set for each region.
     pub const fn is_own(self) -> bool {
-        matches!(self, Permission::SessionsOwn | Permission::TokensOwn)
+        matches!(
+            self,
+            Permission::SessionsOwn | Permission::TokensOwn | Permission::PreferencesOwn
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use bagua_app::context::Theme;
 use bagua_core::Actor;
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::text::{Locale, Text, keys};
+use bagua_model::zone::Zone;
 use http::{HeaderMap, Method, StatusCode, header};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -40,6 +41,11 @@ impl Identity {
     /// Who acts.
     pub fn actor(&self) -> Option<Actor> {
         self.who.as_ref().map(|who| who.actor.clone())
+    }
+
+    /// The reader's time zone.
+    pub fn zone(&self) -> Zone {
+        self.who.as_ref().map(|who| who.zone.clone()).unwrap_or_default()
     }
 
     /// Why this session may change nothing now, if so: it cannot be known whether it has been revoked.

@@ -140,7 +140,7 @@ pub fn router(state: AppState) -> Router {
         .route("/sign-out", post(forms::sign_out))
         .route("/welcome", get(pages::page).post(forms::accept_invitation))
         .route("/reset", get(pages::page).post(forms::accept_invitation))
-        .route("/preferences", post(forms::preferences))
+        .route("/preferences", get(pages::page).post(forms::preferences))
         .route("/submit/{kind}", post(forms::submit))
         .route("/access/tokens", get(pages::page).post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))

@@ -38,6 +38,7 @@ pub fn provide(state: &AppState) {
         regions: Arc::clone(&state.regions),
         locale: identity.locale,
         theme: identity.theme,
+        zone: identity.zone(),
         site: Arc::clone(&state.assets),
         cursor: Some(state.console.live.cursor()),
         flash,

@@ -7,6 +7,7 @@ use bagua_core::Actor;
 use bagua_model::access::{CreatePerson, DisablePerson, ListPeople, ListSessions, Role};
 use bagua_model::alerts::{AcknowledgeAlert, ListAlerts, Severity};
 use bagua_model::operation::{CreateSchedule, OperationId, Submission};
+use bagua_model::preferences::{ListViews, SaveView};
 use bagua_model::region::{RegionId, Scope};
 use bagua_model::regions::{RestartComponent, StopComponent};
 use bagua_model::supervisor::{Action, ControlRequest};
@@ -171,6 +172,16 @@ pub async fn inputs(
         .await?;
     let token = token_of(house, me).await?;
     let session = mine.first().context("whoever asks has a session")?.session;
+    let mine = SaveView {
+        name: "mine".into(),
+        address: "/alerts?severity=critical".into(),
+    };
+    let console = &house.parts.console;
+    console
+        .submit(&me.actor, mine.clone(), Submission::default())
+        .await?;
+    let views = console.ask(&me.actor, ListViews {}).await?;
+    let view = views.first().context("whoever asks has a view")?.view;
     let region = seed.region;
     let gateway = json!({ "component": component(region, "gateway") });
     let role = json!({ "person": seed.person, "role": "viewer", "scope": { "region": region } });
@@ -252,6 +263,7 @@ pub async fn inputs(
             json!({ "person": seed.person, "token_hash": "ab".repeat(32) }),
         ),
         ("person.revoke", role),
+        ("preferences.zone", json!({ "zone": "Europe/Berlin" })),
         ("regions.component", gateway.clone()),
         ("regions.region", json!({ "region": region })),
         ("regions.trends", gateway),
@@ -267,6 +279,9 @@ pub async fn inputs(
         ("session.revoke", json!({ "session": session })),
         ("session.revoke_all", json!({ "person": me.id() })),
         ("token.revoke", json!({ "token": token })),
+        ("view.delete", json!({ "view": view })),
+        ("view.rename", json!({ "view": view, "name": "ours" })),
+        ("view.save", serde_json::to_value(mine)?),
     ];
     // The others' examples name nothing that has to be there.
     let kinds = house.parts.console.registry().kinds();

@@ -1,6 +1,7 @@
 //! `cargo xtask build`: server, browser side, style, assets, and the site folder they are published in.
 
 mod bindgen;
+mod charts;
 mod publish;
 #[cfg(feature = "split")]
 mod split;
@@ -181,6 +182,8 @@ fn assemble(context: &Context, mode: Mode, wasm: &Path) -> Result<PathBuf> {
     let mut inputs = files_below(&style_folder)?;
     inputs.push(wasm.to_path_buf());
     inputs.push(std::env::current_exe()?);
+    inputs.push(context.root.join(charts::SOURCE));
+    inputs.push(context.root.join(charts::LOCK));
     let stamp = stamp::of_files(&inputs)?;
     let stamp_file = site.join(".stamp");
     if stamp::matches(&stamp_file, &stamp) && site.join(crate::manifest::Manifest::NAME).is_file() {
@@ -198,8 +201,16 @@ fn assemble(context: &Context, mode: Mode, wasm: &Path) -> Result<PathBuf> {
     let js = publisher.add_later(&bound.later, js)?;
     publisher.add("pkg/bagua.js", js.into_bytes())?;
     publisher.add("pkg/bagua.wasm", bound.wasm)?;
+    let charts = charts::bundle(context, mode)?;
+    let whole = charts.is_some();
+    if let Some(script) = charts {
+        publisher.add("pkg/later/charts.js", script)?;
+    }
     publisher.finish(mode.profile())?;
-    fs::write(stamp_file, stamp)?;
+    // A build without the charts is done again as soon as it can be whole.
+    if whole {
+        fs::write(stamp_file, stamp)?;
+    }
     link_latest(context, &site)?;
     Ok(site)
 }

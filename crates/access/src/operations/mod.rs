@@ -4,6 +4,7 @@ mod create;
 mod disable;
 mod grant;
 mod invite;
+mod preferences;
 mod revoke_sessions;
 mod tokens;
 

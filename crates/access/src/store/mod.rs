@@ -5,6 +5,7 @@ pub mod invitations;
 pub mod people;
 pub mod sessions;
 pub mod tokens;
+pub mod views;
 
 use bagua_model::access::{Grant, Role};
 use bagua_model::region::{Environment, RegionId, Scope};

@@ -24,6 +24,8 @@ pub struct Open {
     pub name: String,
     pub email: String,
     pub grants: Vec<Grant>,
+    #[serde(default)]
+    pub zone: Option<String>,
 }
 
 /// The session behind a token, unless it was revoked, has ended, or its person is disabled.
@@ -34,7 +36,7 @@ pub async fn open(
     idle: Duration,
 ) -> sqlx::Result<Option<Open>> {
     let row = sqlx::query!(
-        r#"SELECT s.session, s.created_at, s.last_seen_at, s.expires_at, p.id AS person, p.name, p.email,
+        r#"SELECT s.session, s.created_at, s.last_seen_at, s.expires_at, p.id AS person, p.name, p.email, p.zone,
                   (SELECT coalesce(jsonb_agg(jsonb_build_object(
                               'role', g.role, 'environment', g.environment, 'region', g.region)), '[]')
                      FROM grants g WHERE g.person = p.id) AS "grants!: Json<Vec<GrantRow>>"
@@ -56,6 +58,7 @@ pub async fn open(
         name: row.name,
         email: row.email,
         grants: grants(row.grants.0),
+        zone: row.zone,
     }))
 }
 

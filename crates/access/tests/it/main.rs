@@ -4,6 +4,7 @@
 mod database;
 mod links;
 mod people;
+mod preferences;
 mod sessions;
 mod sign_in;
 mod support;

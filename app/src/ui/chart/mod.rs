@@ -1,10 +1,14 @@
-//! Line charts drawn as SVG on the server: one idea each, direct labels, gaps as gaps, a table behind.
+//! Line charts: one idea each, direct labels, gaps as gaps, a table behind. Drawn as SVG on the server; where there is
+//! script, ECharts takes the place of the lines (see `option.rs` and `frontend/charts/charts.js`).
 //!
 //! Lines are SVG stretched to the space there is; every label is text beside it, so that nothing shrinks with the screen.
 
+#[cfg(feature = "ssr")]
+pub mod option;
+
 use super::age;
 use super::figures::{self, Unit};
-use crate::i18n::{Ui, local_day_minute, local_minute};
+use crate::i18n::Ui;
 use crate::ui::node::Node;
 use bagua_markup::html;
 use bagua_model::regions::{Series, Trend, TrendsView};
@@ -78,6 +82,8 @@ fn round_up(value: f64) -> f64 {
 
 /// A picture's title, unit and lines.
 pub struct Plot<'a> {
+    /// Its name within the page, for links.
+    pub key: &'static str,
     /// What it shows, in the reader's language.
     pub name: String,
     /// What its lines are measured in.
@@ -90,6 +96,7 @@ impl<'a> Plot<'a> {
     /// A component's trend.
     pub fn of(ui: Ui, trend: &'a Trend) -> Plot<'a> {
         Plot {
+            key: trend.metric.as_str(),
             name: figures::metric_name(ui, trend.metric).to_owned(),
             unit: figures::unit(trend.metric),
             series: &trend.series,
@@ -140,8 +147,8 @@ impl Window {
     }
 }
 
-/// One chart with its table. `marks` are drawn where they fall into the range.
-pub fn line_chart(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node {
+/// One chart with its table. `marks` are drawn where they fall into the range; `option` is what ECharts draws it by.
+pub fn line_chart(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark], option: Option<&String>) -> Node {
     let unit = plot.unit;
     let frame = view.frame(plot.top());
     let name = plot.name.clone();
@@ -161,16 +168,16 @@ pub fn line_chart(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node
     let inside = |mark: &&Mark| (view.from..=view.until).contains(&mark.at);
     let drawn = marks.iter().filter(inside).map(|mark| {
         let x = frame.x(mark.at, WIDTH);
-        html! { <path class="event" d=format!("M{x:.1} 0V{HEIGHT}")><title>{format!("{} {}", local_minute(mark.at), mark.words)}</title></path> }
+        html! { <path class="event" d=format!("M{x:.1} 0V{HEIGHT}")><title>{format!("{} {}", ui.minute(mark.at), mark.words)}</title></path> }
     });
     let minute = if view.until - view.from > 86_400 {
-        local_day_minute
+        Ui::day_minute
     } else {
-        local_minute
+        Ui::minute
     };
     let ticks = (0..=4).map(|i| {
         let at = view.from + (view.until - view.from) * i / 4;
-        html! { <span>{minute(at)}</span> }
+        html! { <span>{minute(ui, at)}</span> }
     });
     let steps = [frame.top, frame.top / 2.0, 0.0].map(|v| html! { <span>{figures::tick(unit, v)}</span> });
     let labels = plot.series.iter().enumerate().map(|(i, series)| {
@@ -183,18 +190,27 @@ pub fn line_chart(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node
             </li>
         }
     });
+    // Without children: what the browser's script puts there is left alone.
     html! {
         <figure class="chart">
             <figcaption>{name}</figcaption>
             <div class="plot">
                 <div class="plot-y num" aria-hidden="true">{steps.into_iter().collect::<Node>()}</div>
-                <svg viewBox=format!("0 0 {WIDTH} {HEIGHT}") preserveAspectRatio="none" role="img" aria-label=summary(ui, view, plot)>
+                <div class="plot-live" data-chart=option.cloned()></div>
+                <svg
+                    viewBox=format!("0 0 {WIDTH} {HEIGHT}")
+                    preserveAspectRatio="none"
+                    role="img"
+                    aria-label=summary(ui, view, plot)
+                    aria-details=behind(plot)
+                >
                     <path class="grid" d="M0 .5H600M0 70H600M0 139.5H600M150 0V140M300 0V140M450 0V140"/>
                     {drawn.collect::<Node>()}
                     {lines.collect::<Node>()}
                 </svg>
                 <ul class="plot-labels">{labels.collect::<Node>()}</ul>
                 <div class="plot-x num" aria-hidden="true">{ticks.collect::<Node>()}</div>
+                <p class="plot-read hidden" role="status"></p>
             </div>
             {table(ui, view, plot, marks)}
         </figure>
@@ -207,8 +223,8 @@ fn summary(ui: Ui, view: Window, plot: &Plot<'_>) -> String {
         keys::UI_CHART_SUMMARY,
         &[
             ("metric", &plot.name),
-            ("from", &local_day_minute(view.from)),
-            ("until", &local_day_minute(view.until)),
+            ("from", &ui.day_minute(view.from)),
+            ("until", &ui.day_minute(view.until)),
         ],
     );
     for series in plot.series {
@@ -250,6 +266,11 @@ fn table_times(view: Window) -> (Vec<i64>, i64) {
     (times.take_while(|at| *at >= view.from).collect(), every)
 }
 
+/// The id of the table behind a chart.
+fn behind(plot: &Plot<'_>) -> String {
+    format!("table-{}", plot.key)
+}
+
 fn table(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node {
     let (times, every) = table_times(view);
     let head = plot.series.iter().map(|s| {
@@ -265,20 +286,20 @@ fn table(ui: Ui, view: Window, plot: &Plot<'_>, marks: &[Mark]) -> Node {
         // Every mark of the picture stands in exactly one row: the first one at or after it.
         let from = if Some(*at) == oldest { view.from } else { at - every + 1 };
         let happened = marks.iter().filter(|m| (from..=*at).contains(&m.at)).map(|m| {
-            html! { <li>{format!("{} {}", local_minute(m.at), m.words)}</li> }
+            html! { <li>{format!("{} {}", ui.minute(m.at), m.words)}</li> }
         });
         let happened = happened.collect::<Vec<_>>();
         let happened = (!happened.is_empty()).then(|| html! { <ul>{happened.into_iter().collect::<Node>()}</ul> });
         html! {
             <tr>
-                <th scope="row" class="num">{local_day_minute(*at)}</th>
+                <th scope="row" class="num">{ui.day_minute(*at)}</th>
                 {cells.collect::<Node>()}
                 {(!marks.is_empty()).then(|| html! { <td class="wrap">{happened}</td> })}
             </tr>
         }
     });
     html! {
-        <details class="behind">
+        <details class="behind" id=behind(plot)>
             <summary>{ui.t(keys::UI_CHART_TABLE)}</summary>
             <div class="scroll" tabindex="0" role="region" aria-label=plot.name.clone()>
                 <table>
@@ -337,6 +358,7 @@ pub fn mini(unit: Unit, points: &[Option<f64>]) -> Node {
         step: 1,
     };
     let top = Plot {
+        key: "",
         name: String::new(),
         unit,
         series: std::slice::from_ref(&series),
