@@ -16,6 +16,7 @@ pub const VIEWS_LIMIT: i64 = 50;
 
 /// A person's own preferences, and what can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreferencesView {
     /// The time zone of the screens, by its name in the IANA database.
     pub zone: String,
@@ -25,6 +26,7 @@ pub struct PreferencesView {
 
 /// `preferences.get`: one's own preferences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetPreferences {}
 
@@ -36,6 +38,7 @@ impl Query for GetPreferences {
 
 /// `preferences.zone`: all times on one's own screens from now on in this zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChooseZone {
     /// Name in the IANA database, `Europe/Berlin`.
@@ -44,6 +47,7 @@ pub struct ChooseZone {
 
 impl Operation for ChooseZone {
     const KIND: &'static str = "preferences.zone";
+    const EXAMPLE: &'static str = r#"{"zone":"Europe/Berlin"}"#;
     const PERMISSION: Permission = Permission::PreferencesOwn;
     const RISK: Risk = Risk::Trivial;
     /// Nothing but success.
@@ -69,6 +73,7 @@ fn own(noun: &str, id: String) -> Target {
 
 /// A saved view: a page with its filters, under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SavedView {
     /// Id.
     pub view: Uuid,
@@ -78,6 +83,7 @@ pub struct SavedView {
     pub address: String,
     /// When it was saved last.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub saved_at: OffsetDateTime,
 }
 
@@ -90,6 +96,7 @@ impl SavedView {
 
 /// `views.list`: one's own saved views, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ListViews {}
 
@@ -101,6 +108,7 @@ impl Query for ListViews {
 
 /// `view.save`: saves a page with its filters under a name. One's own view of that name is replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SaveView {
     /// Its name, up to 60 characters.
@@ -111,6 +119,7 @@ pub struct SaveView {
 
 impl Operation for SaveView {
     const KIND: &'static str = "view.save";
+    const EXAMPLE: &'static str = r#"{"name":"critical ones","address":"/alerts?severity=critical"}"#;
     const PERMISSION: Permission = Permission::PreferencesOwn;
     const RISK: Risk = Risk::Trivial;
     /// Its id.
@@ -128,6 +137,7 @@ impl Operation for SaveView {
 
 /// `view.rename`: gives one's own view another name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RenameView {
     /// Which.
@@ -138,6 +148,7 @@ pub struct RenameView {
 
 impl Operation for RenameView {
     const KIND: &'static str = "view.rename";
+    const EXAMPLE: &'static str = r#"{"view":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10","name":"ours"}"#;
     const PERMISSION: Permission = Permission::PreferencesOwn;
     const RISK: Risk = Risk::Trivial;
     /// Nothing but success.
@@ -150,6 +161,7 @@ impl Operation for RenameView {
 
 /// `view.delete`: takes one's own view away. The page that it led to stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeleteView {
     /// Which.
@@ -158,6 +170,7 @@ pub struct DeleteView {
 
 impl Operation for DeleteView {
     const KIND: &'static str = "view.delete";
+    const EXAMPLE: &'static str = r#"{"view":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10"}"#;
     const PERMISSION: Permission = Permission::PreferencesOwn;
     const RISK: Risk = Risk::Trivial;
     /// Nothing but success.

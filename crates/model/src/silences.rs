@@ -247,6 +247,7 @@ impl Query for PreviewSilence {
 /// `silences.cover`: matchers that hold all of these alerts, as narrow as matchers can say it. They may match others too:
 /// look at the preview.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CoverAlerts {
     /// Firing alerts, at most 200.
@@ -255,6 +256,7 @@ pub struct CoverAlerts {
 
 impl Query for CoverAlerts {
     const KIND: &'static str = "silences.cover";
+    const EXAMPLE: &'static str = r#"{"alerts":["0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10"]}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = Vec<Matcher>;
 }
@@ -263,6 +265,7 @@ impl Query for CoverAlerts {
 /// `region="…"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(!try_from, deny_unknown_fields))]
 #[serde(try_from = "Written")]
 pub struct CreateSilence {
     /// What it matches.

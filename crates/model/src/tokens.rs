@@ -42,6 +42,7 @@ impl Default for TokenAccess {
 /// What a token is limited to. It gives nothing: what a token may do is what its owner may do at the moment of the call,
 /// and of that only what this allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TokenLimit {
     /// At most what this role carries.
@@ -93,6 +94,7 @@ named! {
 
 /// A token in a list. Nothing here opens anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenView {
     /// Id, the part between `bagua_` and the secret.
     pub token: String,
@@ -108,19 +110,23 @@ pub struct TokenView {
     pub state: TokenState,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub created_at: OffsetDateTime,
     /// The token through which it was made, if it was.
     pub created_through: Option<String>,
     /// When it lapses.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub expires_at: OffsetDateTime,
     /// Last use, to within a minute.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub last_used_at: Option<OffsetDateTime>,
     /// The network address of the last use.
     pub last_used_from: Option<String>,
     /// When it was revoked.
     #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub revoked_at: Option<OffsetDateTime>,
     /// By whom.
     pub revoked_by: Option<String>,
@@ -129,6 +135,7 @@ pub struct TokenView {
 /// `tokens.list`: newest first, those that ended more than 30 days ago left out. One's own, or with `people.read` those
 /// of another person or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ListTokens {
     /// Whose; one's own when absent.
@@ -156,6 +163,7 @@ fn token_target(token: &str) -> Target {
 /// The secret is made by the submitter, who keeps it: the operation carries only its SHA-256, so that neither
 /// operations nor the audit log nor any log file ever hold what opens something. A plan needs no hash yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// What it is for, in the owner's words.
@@ -174,6 +182,7 @@ pub struct CreateToken {
     pub scope: Scope,
     /// How many days it lives.
     #[serde(default = "usual_days")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = TOKEN_DAYS_MOST)))]
     pub days: u32,
     /// SHA-256 of the secret's text (the 64 hexadecimal digits after the id), in hex.
     #[serde(default)]
@@ -203,6 +212,7 @@ impl CreateToken {
 
 impl Operation for CreateToken {
     const KIND: &'static str = "token.create";
+    const EXAMPLE: &'static str = r#"{"name":"nightly report","access":"read-only","days":90,"token_hash":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}"#;
     const PERMISSION: Permission = Permission::TokensOwn;
     const RISK: Risk = Risk::Moderate;
     /// The token's id.
@@ -221,6 +231,7 @@ impl Operation for CreateToken {
 /// `token.revoke`: ends a token and every token that was made through it; one's own, or with `people.manage` another
 /// person's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeToken {
     /// Its id.
@@ -229,6 +240,7 @@ pub struct RevokeToken {
 
 impl Operation for RevokeToken {
     const KIND: &'static str = "token.revoke";
+    const EXAMPLE: &'static str = r#"{"token":"cdcdcdcdcdcd"}"#;
     const PERMISSION: Permission = Permission::TokensOwn;
     const RISK: Risk = Risk::Moderate;
     /// How many ended.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// What holds alerts back, known by the id that stands in their `suppressed_by`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
     /// A silence.
@@ -18,6 +19,7 @@ pub enum Cause {
         comment: String,
         /// Until when.
         #[serde(with = "time::serde::rfc3339")]
+        #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
         ends_at: OffsetDateTime,
     },
     /// Another alert that fires.

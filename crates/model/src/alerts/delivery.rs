@@ -11,6 +11,7 @@ use uuid::Uuid;
 /// `alerts.delivery`: the way of an alert through Alertmanager: route, group, what holds it back, and what is known of
 /// the notifications.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GetDelivery {
     /// Which episode.
@@ -19,6 +20,7 @@ pub struct GetDelivery {
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeliveryView {
     /// Whether somebody was told, as far as it can be known.
     pub told: bool,
@@ -28,11 +30,13 @@ pub struct DeliveryView {
     pub legs: Vec<DeliveryLeg>,
     /// Since when this console keeps what notifications it received.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub since: OffsetDateTime,
 }
 
 /// One way that an alert goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeliveryLeg {
     /// Name of the receiver.
     pub receiver: String,
@@ -50,11 +54,13 @@ pub struct DeliveryLeg {
     pub timed: Vec<String>,
     /// When this console last received a notification of the group.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub received: Option<OffsetDateTime>,
 }
 
 /// A way of telling, with Alertmanager's count over all receivers in the last 15 minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Integration {
     /// `webhook`, `email` …
     pub kind: String,
@@ -66,6 +72,7 @@ pub struct Integration {
 
 impl Query for GetDelivery {
     const KIND: &'static str = "alerts.delivery";
+    const EXAMPLE: &'static str = r#"{"alert":"0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10"}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = DeliveryView;
 }

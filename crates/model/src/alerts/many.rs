@@ -23,6 +23,7 @@ named! {
 /// `alerts.groups`: how many alerts fire, by rule, region or severity; the worst first, then the largest. Answered
 /// from memory, at most 200 groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GroupAlerts {
     /// By what.
@@ -34,6 +35,7 @@ pub struct GroupAlerts {
 
 /// Alerts that have one thing in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertGroup {
     /// Name of the rule, code of the region or severity; `None` for alerts without a region.
     pub key: Option<String>,
@@ -45,11 +47,13 @@ pub struct AlertGroup {
     pub suppressed: u32,
     /// When the newest of them began.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub newest: OffsetDateTime,
 }
 
 /// The groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertGroups {
     /// At most 200.
     pub groups: Vec<AlertGroup>,
@@ -61,6 +65,7 @@ pub struct AlertGroups {
 
 impl Query for GroupAlerts {
     const KIND: &'static str = "alerts.groups";
+    const EXAMPLE: &'static str = r#"{"by":"region"}"#;
     const PERMISSION: Permission = Permission::AlertsRead;
     type Answer = AlertGroups;
 }
@@ -68,6 +73,7 @@ impl Query for GroupAlerts {
 /// `alerts.acknowledge`: says who has many alerts, in one operation: those that are listed, or all that a filter lets
 /// through. What has ended meanwhile is skipped, and counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AcknowledgeAlerts {
     /// Which episodes, at most 5,000. Empty when `matching` says it.
@@ -84,12 +90,14 @@ pub struct AcknowledgeAlerts {
         with = "time::serde::rfc3339::option",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub received_before: Option<OffsetDateTime>,
     /// The region of all of them; others are refused. Without it the right is needed wherever they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<RegionId>,
     /// A note, at most 2,000 characters.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = super::LONGEST_NOTE)))]
     pub note: String,
     /// For how many minutes, at most 7 days; without it, until each alert ends.
     #[serde(
@@ -97,11 +105,13 @@ pub struct AcknowledgeAlerts {
         deserialize_with = "crate::silences::minutes",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = super::LONGEST_ACKNOWLEDGEMENT)))]
     pub minutes: Option<u32>,
 }
 
 /// What acknowledging many came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AcknowledgedMany {
     /// So many have the submitter now.
     pub acknowledged: u32,
@@ -111,6 +121,7 @@ pub struct AcknowledgedMany {
 
 impl Operation for AcknowledgeAlerts {
     const KIND: &'static str = "alerts.acknowledge";
+    const EXAMPLE: &'static str = r#"{"alerts":["0190f5f0-7e0c-7a31-9d52-3a8c7a1f6a10"],"region":"ap-east-1","note":"looking at them","minutes":60}"#;
     const PERMISSION: Permission = Permission::AlertsAcknowledge;
     const RISK: Risk = Risk::Moderate;
     type Outcome = AcknowledgedMany;

@@ -161,6 +161,7 @@ pub struct AlertFeed {
     pub causes: Vec<Cause>,
     /// When this was true.
     #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub as_of: OffsetDateTime,
     /// Set while the rows come straight from Alertmanager or from memory because the database is away.
     pub degraded: bool,
