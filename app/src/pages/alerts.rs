@@ -119,6 +119,7 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSign
         filter.track();
         if before.is_some() {
             held.set(None);
+            begun.set_value(false);
             chosen.set(bulk::Chosen::default());
         }
     });
@@ -228,6 +229,7 @@ fn nothing(ui: Ui, filter: &ListAlerts) -> Node {
     let unfiltered = *filter
         == ListAlerts {
             state: filter.state,
+            limit: filter.limit,
             ..ListAlerts::default()
         };
     if unfiltered && filter.state != Some(AlertState::Resolved) {
