@@ -159,15 +159,16 @@ impl Reconciler {
             .collect();
         let settled = &self.settled;
         // Of a storm a part is read at once, so that it never lies in memory twice; the next reading goes on.
-        let mut room = MOST_AT_ONCE;
+        let (mut room, mut more) = (MOST_AT_ONCE, false);
         let reading = Reading::of(text, |fingerprint, hash| {
             let now = firing.get(fingerprint).map(|id| (hash, *id));
             let other = now.is_none() || settled.get(fingerprint).copied() != now;
             let read = other && room > 0;
             room -= usize::from(read);
+            more |= now.is_none() && !read;
             read
         });
-        if room == 0 {
+        if more {
             self.room.reconcile_soon();
         }
         match reading {
