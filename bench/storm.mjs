@@ -165,7 +165,7 @@ export async function storm({ origin, port, cookie, rpc, until, resident, pid, m
   const before = await metricsPage();
   await new Promise((next) => setTimeout(next, 60_000));
   const after = await metricsPage();
-  for (const found of ["same", "changed"]) {
+  for (const found of ["same", "repeated", "changed"]) {
     const cost = (name) => {
       const [a, b] = [readings(before, name, found), readings(after, name, found)];
       return { count: b.count - a.count, ms: ((b.sum - a.sum) / Math.max(1, b.count - a.count)) * 1000 };

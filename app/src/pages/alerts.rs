@@ -120,6 +120,7 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSign
         filter.track();
         if before.is_some() {
             held.set(None);
+            begun.set_value(false);
             chosen.set(bulk::Chosen::default());
         }
     });
@@ -229,6 +230,7 @@ fn nothing(ui: Ui, filter: &ListAlerts) -> Node {
     let unfiltered = *filter
         == ListAlerts {
             state: filter.state,
+            limit: filter.limit,
             ..ListAlerts::default()
         };
     if unfiltered && filter.state != Some(AlertState::Resolved) {

@@ -39,7 +39,7 @@ pub fn describe() {
     describe_histogram!(
         "alerts_reading_seconds",
         metrics::Unit::Seconds,
-        "A reading of Alertmanager's list with all that it came to, by what was found: `same`, `changed`."
+        "A reading of Alertmanager's list with all that it came to, by what was found: `same`, `repeated`, `changed`."
     );
     describe_histogram!(
         "alerts_reading_own_seconds",
@@ -126,8 +126,7 @@ pub fn watchdog(at: OffsetDateTime) {
 }
 
 /// A reading was made, and what it came to has been done.
-pub fn reading(bytes: usize, same: bool, took: Duration, own: Duration) {
-    let found = if same { "same" } else { "changed" };
+pub fn reading(bytes: usize, found: &'static str, took: Duration, own: Duration) {
     metrics::gauge!("alerts_list_bytes").set(bytes as f64);
     metrics::histogram!("alerts_reading_seconds", "found" => found).record(took);
     metrics::histogram!("alerts_reading_own_seconds", "found" => found).record(own);

@@ -25,6 +25,9 @@ use uuid::Uuid;
 /// Longer than it takes to find out that the database is away.
 const DATABASE_TIME_OUT: Duration = Duration::from_secs(4);
 
+/// Alerts that one reading looks at.
+const MOST_AT_ONCE: usize = 5_000;
+
 pub(crate) struct Reconciler {
     room: Arc<Alerts>,
     lease: Option<Lease>,
@@ -155,10 +158,19 @@ impl Reconciler {
             .map(|e| (e.view.fingerprint.as_str(), e.view.alert))
             .collect();
         let settled = &self.settled;
+        // Of a storm a part is read at once, so that it never lies in memory twice; the next reading goes on.
+        let (mut room, mut more) = (MOST_AT_ONCE, false);
         let reading = Reading::of(text, |fingerprint, hash| {
             let now = firing.get(fingerprint).map(|id| (hash, *id));
-            now.is_none() || settled.get(fingerprint).copied() != now
+            let other = now.is_none() || settled.get(fingerprint).copied() != now;
+            let read = other && room > 0;
+            room -= usize::from(read);
+            more |= now.is_none() && !read;
+            read
         });
+        if more {
+            self.room.reconcile_soon();
+        }
         match reading {
             Ok(reading) => {
                 self.room.sources.ok(Source::Alertmanager);

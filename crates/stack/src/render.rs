@@ -201,7 +201,7 @@ receivers:
       - url: http://127.0.0.1:{port}/hooks/alertmanager
         send_resolved: true
         # What a storm leaves out of a notification, the console reads in Alertmanager's list.
-        max_alerts: 1000
+        max_alerts: 500
         http_config:
           follow_redirects: false
           authorization:

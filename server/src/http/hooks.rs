@@ -18,7 +18,7 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Bodies of notifications that lie in memory at once, each up to [`LONGEST_BODY`]. Further ones wait on the wire.
-static READING: Semaphore = Semaphore::const_new(4);
+static READING: Semaphore = Semaphore::const_new(2);
 
 /// `POST /hooks/alertmanager`: 2xx only after commit, so that Alertmanager repeats what we could not keep. Who is not
 /// Alertmanager is refused before a byte of the body is read.

@@ -250,6 +250,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "regions.region",
         "regions.world",
         "schedules.list",
+        "silences.cover",
         "silences.preview",
     ];
     assert_eq!(shown_to_all, expected.into());

@@ -8,6 +8,9 @@ use bagua_model::alerts::{AlertState, GroupBy, ListAlerts, Severity};
 use bagua_model::region::RegionId;
 use bagua_model::text::keys;
 
+/// Rows of a page: with what can be done to each, they are most of its weight.
+pub const ROWS: u16 = 25;
+
 /// What the address asks for. An open group narrows what is asked to what is in it; while all are closed one row is
 /// enough.
 pub fn wanted(get: impl Fn(&str) -> String) -> ListAlerts {
@@ -41,7 +44,7 @@ pub fn narrowed(get: &impl Fn(&str) -> String) -> ListAlerts {
         },
         text: some(get("text")),
         after: some(get("after")),
-        limit: 0,
+        limit: ROWS,
     }
 }
 

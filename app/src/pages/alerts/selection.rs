@@ -23,7 +23,18 @@ pub fn page() -> Node {
     let ui = Ui::get();
     let live = Live::get();
     let params = use_location().query;
-    let wish = Memo::new(move |_| params.with(wish));
+    // When the reader goes on to another page, the address changes before this page has gone.
+    let wish = Memo::new(move |before: Option<&String>| {
+        let leaving = params.with(|q| {
+            ["alert", "silence", "all", "minutes"]
+                .iter()
+                .all(|name| q.get(name).is_none())
+        });
+        match before.filter(|_| leaving) {
+            Some(before) => before.clone(),
+            None => params.with(wish),
+        }
+    });
     let plan = asked_by::<PlanView>(
         move || (wish.get(), live.operations.get()),
         |_, wish| Box::pin(planned(wish)),

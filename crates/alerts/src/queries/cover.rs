@@ -55,15 +55,23 @@ fn cover(alerts: &[&BTreeMap<String, String>]) -> Vec<Matcher> {
             _ => Some(Matcher {
                 label: (*label).to_owned(),
                 op: MatchOp::Matches,
-                value: values
-                    .iter()
-                    .map(|v| regex::escape(v))
-                    .collect::<Vec<_>>()
-                    .join("|"),
+                value: values.iter().map(|v| literal(v)).collect::<Vec<_>>().join("|"),
             }),
         }
     };
     LABELS.iter().filter_map(matcher).collect()
+}
+
+/// An expression for exactly this text, with no more signs than Alertmanager's expressions need: people read it.
+fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 #[cfg(test)]
