@@ -24,10 +24,6 @@ const STAYS: u32 = 7;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(
-    not(any(feature = "hydrate", test)),
-    expect(dead_code, reason = "messages come in the browser only")
-)]
 struct Toast {
     operation: OperationId,
     state: OperationState,

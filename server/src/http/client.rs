@@ -35,7 +35,11 @@ impl Proxies {
                 })
         };
         Ok(Proxies {
-            trusted: listen.trusted_proxies.iter().map(network).collect::<Result<_, _>>()?,
+            trusted: listen
+                .trusted_proxies
+                .iter()
+                .map(network)
+                .collect::<Result<_, _>>()?,
             header: listen.client_header,
         })
     }
@@ -147,16 +151,32 @@ mod tests {
         assert_eq!(of("127.0.0.1", "192.0.2.7"), "192.0.2.7");
         assert_eq!(of("::ffff:127.0.0.1", "192.0.2.7:4711"), "192.0.2.7");
         assert_eq!(of("127.0.0.1", "192.0.2.7, 10.1.2.3"), "192.0.2.7", "two proxies");
-        assert_eq!(of("198.51.100.1", "192.0.2.7"), "198.51.100.1", "no proxy of ours");
-        assert_eq!(of("127.0.0.1", "1.1.1.1, 192.0.2.7"), "192.0.2.7", "made up by the client");
+        assert_eq!(
+            of("198.51.100.1", "192.0.2.7"),
+            "198.51.100.1",
+            "no proxy of ours"
+        );
+        assert_eq!(
+            of("127.0.0.1", "1.1.1.1, 192.0.2.7"),
+            "192.0.2.7",
+            "made up by the client"
+        );
         assert_eq!(of("127.0.0.1", "1.1.1.1, unknown"), "127.0.0.1");
-        assert_eq!(of("127.0.0.1", "10.0.0.1"), "10.0.0.1", "a client in the proxies' own network");
+        assert_eq!(
+            of("127.0.0.1", "10.0.0.1"),
+            "10.0.0.1",
+            "a client in the proxies' own network"
+        );
         assert_eq!(of("127.0.0.1", "2001:db8::1"), "2001:db8::1");
         let twice = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "192.0.2.7")];
         assert_eq!(client(&proxies, "127.0.0.1", &twice), "192.0.2.7");
         assert_eq!(client(&proxies, "127.0.0.1", &[]), "127.0.0.1");
         let other = [("forwarded", "for=1.1.1.1")];
-        assert_eq!(client(&proxies, "127.0.0.1", &other), "127.0.0.1", "a header that nobody vouches for");
+        assert_eq!(
+            client(&proxies, "127.0.0.1", &other),
+            "127.0.0.1",
+            "a header that nobody vouches for"
+        );
     }
 
     #[test]
@@ -164,7 +184,10 @@ mod tests {
         let proxies = proxies(&["127.0.0.1"], ClientHeader::Forwarded);
         let of = |line| client(&proxies, "127.0.0.1", &[("forwarded", line)]);
         assert_eq!(of("for=192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("for=1.1.1.1, proto=https; For=\"[2001:db8::1]:4711\";by=_x"), "2001:db8::1");
+        assert_eq!(
+            of("for=1.1.1.1, proto=https; For=\"[2001:db8::1]:4711\";by=_x"),
+            "2001:db8::1"
+        );
         assert_eq!(of("for=\"[2001:db8::1]\""), "2001:db8::1");
         assert_eq!(of("for=_hidden"), "127.0.0.1");
         assert_eq!(of("proto=https"), "127.0.0.1");

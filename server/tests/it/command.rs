@@ -89,7 +89,11 @@ async fn a_configuration_that_cannot_be_used_is_named_with_line_and_remedy() -> 
     let cases: [(&Path, &[&str]); 6] = [
         (
             &proxies,
-            &["`listen.trusted_proxies` cannot be used", "`the-proxy`", "10.0.0.0/24"],
+            &[
+                "`listen.trusted_proxies` cannot be used",
+                "`the-proxy`",
+                "10.0.0.0/24",
+            ],
         ),
         (&absent, &["absent.toml cannot be read", "bagua up", "--config"]),
         (&unknown, &[&line, "urls", "expected `url`"]),

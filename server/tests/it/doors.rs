@@ -219,9 +219,13 @@ async fn machines_answers_have_the_strictest_policy() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_proxy_that_is_trusted_the_clients_address_counts_and_behind_any_other_the_proxys() -> Outcome {
+async fn behind_a_proxy_that_is_trusted_the_clients_address_counts_and_behind_any_other_the_proxys() -> Outcome
+{
     let mut ground = Ground::new().await?;
-    for (trusted, expected) in [(vec![], "127.0.0.1"), (vec!["127.0.0.0/8".to_owned()], "192.0.2.7")] {
+    for (trusted, expected) in [
+        (vec![], "127.0.0.1"),
+        (vec!["127.0.0.0/8".to_owned()], "192.0.2.7"),
+    ] {
         ground.settings.listen.trusted_proxies = trusted;
         let house = ground.house()?;
         let name = format!("Behind{}", expected.len());
