@@ -95,7 +95,8 @@ pub fn page() -> Node {
     // Shown this one time, also when the reader comes back to this page without loading it anew.
     crate::info().update_value(|info| info.flash = None);
     let (name, access, role) = (query("name"), query("access"), query("role"));
-    let (region, days, all) = (query("region"), query("days"), query("all"));
+    // Not `region`: in an address that is the scope of the whole console.
+    let (region, days, all) = (query("place"), query("days"), query("all"));
     let came_back = flash
         .as_ref()
         .filter(|f| f.failure.is_some())
@@ -261,7 +262,7 @@ fn form(ui: Ui, typed: &Typed) -> Node {
             </label>
             <label class="field">
                 <span>{ui.t(keys::UI_TOKENS_REGION)}</span>
-                <select name="region"><option value="">{ui.t(keys::UI_TOKENS_EVERYWHERE)}</option>{regions}</select>
+                <select name="place"><option value="">{ui.t(keys::UI_TOKENS_EVERYWHERE)}</option>{regions}</select>
             </label>
             <label class="field"><span>{ui.t(keys::UI_TOKENS_DAYS)}</span><select name="days">{days}</select></label>
             <button class="button">{ui.t(keys::UI_TOKENS_PREVIEW)}</button>

@@ -294,8 +294,8 @@ async fn nobody_signed_in_gets_nothing_of_any_kind_over_http() -> Outcome {
                 .await
         }
     };
-    let before = operations(&ground).await?;
     let inputs = inputs(&house, &seed, &me).await?;
+    let before = operations(&ground).await?;
     for info in house.parts.console.registry().kinds() {
         let input = &inputs[info.kind];
         let calls = match info.verb {

@@ -377,7 +377,7 @@ async fn nothing_that_is_stored_opens_anything_and_use_is_written_once_a_minute(
     .await?;
     assert_eq!(used.last_used_from.as_deref(), Some("127.0.0.1"));
     assert_eq!(used.state, TokenState::Active);
-    assert_eq!(get(&house, "/alerts", &start).await?.status(), StatusCode::OK);
+    assert_eq!(get(&house, "/operations", &start).await?.status(), StatusCode::OK);
     let again = console.ask(&ada.actor, ListTokens::default()).await?;
     assert_eq!(again[0].last_used_at, used.last_used_at, "written once a minute");
 
