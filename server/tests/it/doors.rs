@@ -1,6 +1,6 @@
 //! The doors for machines, and how much anybody may send, how slowly.
 
-use crate::support::{AWAY, Ground, METRICS_TOKEN, WEBHOOK_TOKEN, head, notification, text};
+use crate::support::{AWAY, Ground, METRICS_TOKEN, PASSWORD, WEBHOOK_TOKEN, head, notification, text};
 use axum::body::Body;
 use bagua_model::access::Role;
 use bagua_server::{listener, telemetry};
@@ -228,7 +228,7 @@ async fn behind_a_proxy_that_is_trusted_the_clients_address_counts_and_behind_an
     ] {
         ground.settings.listen.trusted_proxies = trusted;
         let house = ground.house()?;
-        let name = format!("Behind{}", expected.len());
+        let name = format!("Behind{}", expected.replace('.', ""));
         house.person(&name, Role::Viewer, None).await?;
         let email = format!("{}@example.org", name.to_lowercase());
         let form = [("email", email.as_str()), ("password", PASSWORD)];
