@@ -121,6 +121,13 @@ impl Ui {
         }
     }
 
+    /// The same as a form sends it with a time of the reader's clock: `+08:00`, `-03:30`.
+    pub fn offset(self) -> String {
+        let seconds = self.zone.with_value(|zone| zone.offset(self.now.get_untracked()));
+        let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
+        format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+
     /// A sentence.
     pub fn t(self, key: &'static str) -> &'static str {
         message(self.locale, key)
@@ -189,11 +196,6 @@ impl Ui {
 
 fn minute(at: OffsetDateTime) -> String {
     format!("{:02}:{:02}", at.hour(), at.minute())
-}
-
-/// The zone's distance from UTC, `+08:00`.
-pub fn offset() -> String {
-    format!("{ZONE_HOURS:+03}:00")
 }
 
 fn plain(at: OffsetDateTime) -> String {

@@ -287,7 +287,7 @@ fn cause(ui: Ui, cause: &Cause) -> Node {
             ..
         } => html! {
             {ui.tx(keys::UI_ALERTS_SILENCED_BY, &[("owner", &rows::name_of(owner)), ("comment", comment)])} " "
-            {ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(*ends_at)}
+            {ui.t(keys::UI_ALERTS_UNTIL)} " " {moment(ui, *ends_at)}
         },
         Cause::Alert { alert, name, .. } => html! {
             {ui.t(keys::UI_ALERTS_INHIBITED_BY)} " " <a href=format!("/alerts/{alert}")>{name.clone()}</a>

@@ -192,10 +192,10 @@ fn create(ui: Ui, matchers: Vec<Matcher>) -> Node {
             </select>
         </label>
         <label class="field">
-            <span>{ui.tx(keys::UI_SILENCES_UNTIL, &[("zone", &format!("UTC{}", crate::i18n::offset()))])}</span>
+            <span>{ui.tx(keys::UI_SILENCES_UNTIL, &[("zone", &ui.distance())])}</span>
             <input type="datetime-local" name="ends_at"/>
         </label>
-        <input type="hidden" name="offset" value=crate::i18n::offset()/>
+        <input type="hidden" name="offset" value=ui.offset()/>
         <label class="field">
             <span>{ui.t(keys::UI_SILENCES_COMMENT)}</span>
             <textarea name="comment" rows="2" maxlength="500" required></textarea>

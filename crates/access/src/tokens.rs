@@ -10,6 +10,7 @@ use bagua_model::access::Me;
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::text::{Text, keys};
 use bagua_model::tokens::{TOKEN_ID_LENGTH, TOKEN_PREFIX};
+use bagua_model::zone::Zone;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
@@ -132,6 +133,8 @@ fn who(shown: Shown) -> Who {
             grants: shown.grants.clone(),
         },
         ends_at: shown.expires_at,
+        // A program reads times as they are written, in UTC.
+        zone: Zone::default(),
         actor: Actor::Person {
             id: shown.person,
             name: shown.person_name,

@@ -71,6 +71,19 @@ enum Listed {
     Other(u64, Reading),
 }
 
+impl Listed {
+    /// What a reading found, for its metrics; nothing when there was none.
+    fn name(&self) -> Option<&'static str> {
+        match self {
+            Listed::Unknown => None,
+            Listed::Same => Some("same"),
+            // Prometheus repeats what fires, and its repetition moves times that nobody looks at.
+            Listed::Other(_, reading) if reading.wanted.is_empty() => Some("repeated"),
+            Listed::Other(..) => Some("changed"),
+        }
+    }
+}
+
 impl Reconciler {
     pub(crate) fn new(room: Arc<Alerts>) -> Reconciler {
         Reconciler {
@@ -111,14 +124,14 @@ impl Reconciler {
         let answered = Instant::now();
         let listed = text.as_deref().map_or(Listed::Unknown, |text| self.look(text));
         drop(text);
-        let (same, known) = (matches!(listed, Listed::Same), !matches!(listed, Listed::Unknown));
+        let found = listed.name();
         self.settle_reading(&listed).await;
-        if known {
+        if let Some(found) = found {
             self.room.learn_causes().await;
-            metrics::reading(self.bytes, same, began.elapsed(), answered.elapsed());
+            metrics::reading(self.bytes, found, began.elapsed(), answered.elapsed());
             self.room.readings.fetch_add(1, Ordering::Relaxed);
         }
-        !same
+        !matches!(listed, Listed::Same)
     }
 
     /// The text of Alertmanager's list; `None` when it does not answer.
@@ -300,7 +313,13 @@ impl Reconciler {
         }
         self.settled
             .retain(|fingerprint, _| reading.listed.contains_key(fingerprint));
-        let whole = self.settled.len() == reading.listed.len()
+        // Of a storm only a part may have been read: what is settled then still has its hash of before.
+        let settled = |(fingerprint, hash): (&String, &u64)| {
+            self.settled
+                .get(fingerprint)
+                .is_some_and(|(settled, _)| settled == hash)
+        };
+        let whole = reading.listed.iter().all(settled)
             && snapshot.rows().len() == reading.listed.len()
             && self.suspicions.is_empty();
         self.same = whole.then(|| (digest, snapshot.revision()));

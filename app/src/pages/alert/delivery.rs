@@ -44,8 +44,8 @@ fn leg(ui: Ui, leg: &DeliveryLeg, since: OffsetDateTime) -> Node {
             .collect::<Node>(),
     };
     let received = match leg.received {
-        Some(at) => moment(at),
-        None => html! { {ui.tx(keys::UI_DELIVERY_NEVER, &[("since", &crate::i18n::local(since))])} },
+        Some(at) => moment(ui, at),
+        None => html! { {ui.tx(keys::UI_DELIVERY_NEVER, &[("since", &ui.local(since))])} },
     };
     html! {
         <dl class="facts">

@@ -125,6 +125,7 @@ async fn views_are_saved_replaced_renamed_and_deleted_and_belong_to_one_person()
         name: bob.name,
         email: bob.email,
         grants: bob.grants,
+        through: None,
     };
     assert!(views(&room, &bob).await.is_empty());
     for (kind, input) in [
