@@ -129,7 +129,7 @@ pub struct Sessions {
 }
 
 enum Truth {
-    Open(Held),
+    Open(Box<Held>),
     Gone,
     Away,
 }
@@ -239,7 +239,7 @@ impl Sessions {
         let changes = self.changes.load(Ordering::Relaxed);
         // Somebody else may have found it while we waited for our turn.
         if let Some(held) = entry.held().filter(|held| self.is_fresh(held, asked_at, RENEW)) {
-            return Truth::Open(held);
+            return Truth::Open(Box::new(held));
         }
         let copy = self
             .copies
@@ -251,7 +251,7 @@ impl Sessions {
             && micros(*at) > self.changed_at.load(Ordering::Relaxed)
         {
             metrics::counter!("bagua_session_answers_total", "layer" => "redis").increment(1);
-            return Truth::Open(self.keep(&entry, *at, changes, open.clone()));
+            return Truth::Open(Box::new(self.keep(&entry, *at, changes, open.clone())));
         }
         let question = store::sessions::open(&self.db, &hash, asked_at, IDLE);
         let fault = match tokio::time::timeout(patience, question).await {
@@ -271,7 +271,7 @@ impl Sessions {
         }
         match copy {
             Some(copy) if entry.held().is_none_or(|held| held.at < copy.at) => match copy.open {
-                Some(open) => Truth::Open(self.keep(&entry, copy.at, changes, open)),
+                Some(open) => Truth::Open(Box::new(self.keep(&entry, copy.at, changes, open))),
                 None => {
                     self.forget(&hash, &entry).await;
                     Truth::Gone
@@ -292,7 +292,7 @@ impl Sessions {
     ) -> Truth {
         let was_known = entry.held().is_some();
         let truth = match &answer {
-            Some(open) => Truth::Open(self.keep(entry, at, changes, open.clone())),
+            Some(open) => Truth::Open(Box::new(self.keep(entry, at, changes, open.clone()))),
             None => {
                 entry.hold(None);
                 Truth::Gone

@@ -14,6 +14,9 @@ use tokio::sync::Semaphore;
 
 use crate::{World, until};
 
+/// Statuses to answer, first to last, each with seconds of `Retry-After` where it has them.
+type Plan = Vec<(u16, Option<u64>)>;
+
 /// A bot's own server.
 struct Receiver {
     seen: Mutex<Vec<(i64, i64)>>,
@@ -21,7 +24,7 @@ struct Receiver {
     /// How many requests a chat has now, and the most that all had at once.
     now: Mutex<(HashMap<i64, usize>, usize)>,
     /// What it answers to a chat, first to last; then 200.
-    plan: Mutex<HashMap<i64, Vec<(u16, Option<u64>)>>>,
+    plan: Mutex<HashMap<i64, Plan>>,
     gate: Semaphore,
     reply: Mutex<Option<Value>>,
 }
