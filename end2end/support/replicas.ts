@@ -51,7 +51,7 @@ export async function replicas(front: number): Promise<Replicas> {
     await until(30, said, async () => {
       const ended = [proxy, ...direct.map((one) => one.process)].some((child) => child?.exitCode !== null);
       if (ended) throw new Error(`a console or the proxy ended; see ${output}:\n${said()}`);
-      const answer = await fetch(`http://127.0.0.1:${front}/healthz`, { headers: { host: `localhost:${front}` } }).catch(() => undefined);
+      const answer = await fetch(`${origin}/healthz`).catch(() => undefined);
       if (answer?.ok) seen.add(answer.headers.get("x-served-by") ?? "");
       return seen.has("one") && seen.has("two") ? true : undefined;
     });

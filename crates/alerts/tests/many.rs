@@ -255,11 +255,9 @@ async fn many_are_acknowledged_in_one_operation_and_what_ended_is_skipped() -> a
     )
     .await;
     assert_eq!(
-        done,
-        Ok(AcknowledgedMany {
-            acknowledged: 3,
-            ended: 1
-        })
+        done.map(|done| done.acknowledged),
+        Ok(3),
+        "what has ended is not among what fires"
     );
     let audited: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM audit WHERE kind = 'alerts.acknowledge' AND action = 'submit'",

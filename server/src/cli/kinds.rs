@@ -94,10 +94,11 @@ pub fn find(noun: &str, verb: &str) -> Option<Kind> {
         .iter()
         .find(|(n, v, _)| *n == many && *v == verb)
         .map(|(_, _, kind)| (*kind).to_owned());
+    // The noun as it was typed first: `alert acknowledge` is about one, `alerts acknowledge` about many.
     let names = said.into_iter().chain([
+        format!("{noun}.{verb}"),
         format!("{many}.{verb}"),
         format!("{}.{verb}", singular(noun)),
-        format!("{noun}.{verb}"),
     ]);
     names
         .into_iter()

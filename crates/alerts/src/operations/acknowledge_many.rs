@@ -40,6 +40,10 @@ impl Applies<AcknowledgeAlerts> for Alerts {
             return Ok(target);
         }
         let meant = self.meant(cx, operation).await?;
+        if meant.firing.is_empty() && !cx.actor.granted(AcknowledgeAlerts::PERMISSION).is_empty() {
+            // They are in no region, so it is no question of rights: nothing is left to be acknowledged.
+            return Err(all_ended(meant.ended));
+        }
         let regions: BTreeSet<Option<&str>> = meant
             .firing
             .iter()

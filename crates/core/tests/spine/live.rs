@@ -205,8 +205,9 @@ async fn resuming_replays_from_memory_or_the_database_or_says_reset() -> anyhow:
     // A console that has just started knows the last thousand.
     let other = second_console("two", &bench.db, &bench.clock, &bench.outside);
     let two = run(&other.live).await?;
-    let recent = bagua_testkit::eventually("the other hub", || async {
-        Ok(Some(other.live.cursor()).filter(|cursor| cursor != "0-0"))
+    let newest = bench.console.live.cursor();
+    let recent = bagua_testkit::eventually("the other hub to know as much", || async {
+        Ok(Some(other.live.cursor()).filter(|cursor| *cursor == newest))
     })
     .await?;
     tell(&mut db, "after").await?;
