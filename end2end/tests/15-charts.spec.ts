@@ -43,7 +43,7 @@ test("ECharts takes the place of the picture without moving anything, only where
       }
     }).observe({ type: "layout-shift", buffered: true });
   });
-  await onScreen(page, "/regions/eu-central-1/gateway?minutes=180");
+  await onScreen(page, "/regions/eu-central-1/gateway?minutes=30");
   expect(loaded).toHaveLength(1);
   const latency = chart(page, "Latency");
   await expect.poll(() => drawn(latency)).toBeGreaterThan(50);
@@ -82,25 +82,26 @@ test("the crosshair is shared, keys read the points, and they are those of the t
 });
 
 test("dragging over a chart chooses a range that stands in the address", async ({ page }) => {
-  await onScreen(page, "/regions/eu-central-1/gateway?minutes=180");
+  // To the end: a platform that has just started has no figures of before.
+  await onScreen(page, "/regions/eu-central-1/gateway?minutes=30");
   const place = chart(page, "Memory").locator(".plot-live");
   const box = (await place.boundingBox())!;
-  await page.mouse.move(box.x + box.width * 0.8, box.y + 40);
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 40);
   await page.mouse.down();
-  await page.mouse.move(box.x + box.width * 0.95, box.y + 50, { steps: 4 });
+  await page.mouse.move(box.x + box.width * 0.995, box.y + 50, { steps: 4 });
   await expect(place.locator(".plot-band")).toBeVisible();
   await page.mouse.up();
   await expect(page).toHaveURL(/from=.*&until=/);
   const asked = new URL(page.url()).searchParams;
   const minutes = (Date.parse(asked.get("until")!) - Date.parse(asked.get("from")!)) / 60_000;
-  expect(minutes).toBeGreaterThan(20);
-  expect(minutes).toBeLessThan(35);
+  expect(minutes).toBeGreaterThan(5);
+  expect(minutes).toBeLessThan(13);
   expect(asked.get("minutes")).toBeNull();
   // The page was not loaded again, and the charts are those of the new range.
   await expect(page.locator(".range-own[open]")).toBeAttached();
   await expect(page.locator(".plot-live canvas").first()).toBeAttached();
   await page.goBack();
-  await expect(page).toHaveURL(/minutes=180/);
+  await expect(page).toHaveURL(/minutes=30/);
 });
 
 test("charts follow the theme, and marks stand in them", async ({ page }) => {

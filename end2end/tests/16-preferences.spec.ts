@@ -82,9 +82,13 @@ test("what became of one's own operations is said in a corner, without taking th
   const toasts = page.getByRole("status", { name: "Messages" });
   await expect(toasts.locator(".toast")).toHaveCount(0);
   const save = async (name: string) => {
-    if ((await page.locator(".views details[open]").count()) === 0) await page.getByText("Save this view").first().click();
-    await page.getByLabel("Name of the view").fill(name);
-    await page.getByLabel("Name of the view").press("Enter");
+    // The form closes when the list comes anew, which may be at any moment after the view before.
+    await expect(async () => {
+      if ((await page.locator(".views details[open]").count()) === 0) await page.getByText("Save this view").first().click({ timeout: 1000 });
+      await page.getByLabel("Name of the view").fill(name, { timeout: 1000 });
+      await page.getByLabel("Name of the view").press("Enter", { timeout: 1000 });
+      await expect(page.getByRole("navigation", { name: "Saved views" }).getByRole("link", { name, exact: true })).toBeVisible({ timeout: 3000 });
+    }).toPass();
   };
   await save("one");
   await expect(toasts.getByRole("link", { name: "Save the view “one”" })).toBeVisible();

@@ -51,7 +51,9 @@ pub fn Layout(children: Children) -> impl IntoView {
     let scope = scope();
     let hot = Hot::new(live, scope);
     provide_context(hot);
-    let critical = hot.critical;
+    // The title is written when the page is put together, outside of every owner: a signal in the arena is not always
+    // to be had there.
+    let critical = ArcRwSignal::from(hot.critical);
     #[cfg(feature = "hydrate")]
     {
         watch_critical(hot);
