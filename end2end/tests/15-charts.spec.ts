@@ -46,7 +46,7 @@ test("ECharts takes the place of the picture without moving anything, only where
   await onScreen(page, "/regions/eu-central-1/gateway?minutes=30");
   expect(loaded).toHaveLength(1);
   const latency = chart(page, "Latency");
-  await expect.poll(() => drawn(latency)).toBeGreaterThan(50);
+  await expect.poll(() => drawn(latency)).toBeGreaterThan(10);
   await expect(latency.locator("svg .line").first()).not.toBeVisible();
   const [picture, canvas] = [await latency.locator(".plot > svg").boundingBox(), await latency.locator(".plot-live").boundingBox()];
   expect(canvas).toEqual(picture);
@@ -62,7 +62,7 @@ test("ECharts takes the place of the picture without moving anything, only where
 test("the crosshair is shared, keys read the points, and they are those of the table", async ({ page }) => {
   await onScreen(page, "/regions/eu-central-1/gateway");
   const [latency, memory] = [chart(page, "Latency"), chart(page, "Memory")];
-  await expect.poll(() => drawn(memory), { timeout: 60_000 }).toBeGreaterThan(50);
+  await expect.poll(() => drawn(memory), { timeout: 30_000 }).toBeGreaterThan(10);
   const before = [await pixels(latency), await pixels(memory)];
   await latency.locator(".plot-live").hover({ position: { x: 120, y: 60 } });
   await expect.poll(async () => [await pixels(latency), await pixels(memory)].map((now, n) => now !== before[n])).toEqual([true, true]);
