@@ -50,7 +50,7 @@ test("an alert is silenced from its row, held with its cause, told again, and ta
   // Ended: Alertmanager tells of it again.
   await held.getByRole("link", { name: "End it" }).click();
   await expect(page.locator("main")).toContainText("Alerts that Alertmanager tells of again: 1");
-  await page.getByRole("button", { name: "Confirm" }).click();
+  await page.getByRole("button", { name: "End it" }).click();
   await expect(page.locator(".page-state").first()).toContainText("Succeeded");
   await page.goto("/alerts?text=JourneySilence");
   await alive(page);

@@ -115,7 +115,7 @@ test("a console that is killed takes nobody with it", async ({ page, another, to
     // The open page goes on by itself, whichever console it was on, and so does a click.
     await expect(row(second)).toContainText("Succeeded", { timeout: 40_000 });
     await alive(page);
-    await page.getByRole("link", { name: "Alerts", exact: true }).first().click();
+    await page.getByRole("navigation", { name: "Rooms" }).locator('a[href="/alerts"]').click();
     await expect(page.getByRole("heading", { name: "Alerts" })).toBeVisible();
     for (let n = 0; n < 10; n++) expect((await elsewhere("GET", "/healthz", {})).status).toBe(200);
     const late = await another({ storageState: adminState, baseURL: both.origin });

@@ -223,7 +223,7 @@ fn trends(ui: Ui, live: Live, id: Memo<ComponentId>, range: Memo<Range>) -> Node
                     {drawn.unwrap_or_else(|error| failed(ui, &error))}
                 }
             })}
-            <p class="muted">{ui.tx(keys::UI_CHART_ZONE, &[("zone", &ui.zone_name())])} <span class="with-script">{ui.t(keys::UI_CHART_HANDS)}</span></p>
+            <p class="muted">{ui.tx(keys::UI_CHART_ZONE, &[("zone", &ui.zone_name())])} " " <span class="with-script">{ui.t(keys::UI_CHART_HANDS)}</span></p>
         </section>
     }
 }

@@ -150,7 +150,7 @@ fn row(ui: Ui, o: &OperationSummary) -> Node {
     html! {
         <tr>
             <td>{state::operation(ui, o.state)}</td>
-            <th scope="row"><a href=format!("/operations/{}", o.operation)>{ui.text(&o.summary)}</a></th>
+            <th scope="row" class="wrap"><a href=format!("/operations/{}", o.operation)>{ui.text(&o.summary)}</a></th>
             <td>{target(&o.target.noun, &o.target.id)}</td>
             <td>{if o.state.is_final() { ().into() } else { rows::progress(ui, o) }} " " {step}</td>
             <td>{rows::name_of(&o.submitted_by)}</td>

@@ -51,7 +51,7 @@ fn page(ask: fn(&'static str, String) -> Asking, name: &'static str, here: &'sta
         {tabs(ui, here)}
         {range::bar(ui, range)}
         {view.show(ui, move |charts| parts(ui, charts))}
-        <p class="muted">{ui.tx(keys::UI_PLATFORM_ABOUT, &[("zone", &ui.zone_name())])} <span class="with-script">{ui.t(keys::UI_CHART_HANDS)}</span></p>
+        <p class="muted">{ui.tx(keys::UI_PLATFORM_ABOUT, &[("zone", &ui.zone_name())])} " " <span class="with-script">{ui.t(keys::UI_CHART_HANDS)}</span></p>
     }
 }
 
