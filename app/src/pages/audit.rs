@@ -4,7 +4,7 @@ use super::some;
 use crate::asked::asked;
 use crate::i18n::Ui;
 use crate::live::Live;
-use crate::ui::filter::{Choice, Word, next_page, region_options, sentence};
+use crate::ui::filter::{Choice, Word, next_page, sentence};
 use crate::ui::node::Node;
 use crate::ui::{empty, moment, title, views};
 use bagua_markup::html;
@@ -114,16 +114,7 @@ fn filters(ui: Ui, now: &ListAudit, (from, until): (String, String)) -> Node {
                 &["allowed", "denied", "succeeded", "failed", "cancelled"],
             ),
         },
-        Choice {
-            name: "region",
-            before: ui.t(keys::UI_FILTER_IN),
-            now: now
-                .region
-                .as_ref()
-                .map(|r| r.as_str().to_owned())
-                .unwrap_or_default(),
-            options: region_options(ui),
-        },
+        Choice::region(ui, now.region.as_ref()),
     ];
     let words = vec![
         Word {

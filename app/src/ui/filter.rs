@@ -4,6 +4,7 @@ use crate::i18n::Ui;
 use crate::ui::get_form::get_form;
 use crate::ui::node::Node;
 use bagua_markup::html;
+use bagua_model::region::RegionId;
 use bagua_model::text::keys;
 use leptos::prelude::WithValue as _;
 
@@ -68,17 +69,25 @@ impl Word {
     }
 }
 
-/// The regions as options, the first one meaning all.
-pub fn region_options(ui: Ui) -> Vec<(String, String)> {
-    let regions = crate::info().with_value(|i| i.regions.clone());
-    std::iter::once((String::new(), ui.t(keys::UI_SCOPE_ALL).to_owned()))
-        .chain(
-            regions
-                .into_iter()
-                .map(|r| (r.as_str().to_owned(), ui.region(r.as_str()))),
-        )
-        .chain(std::iter::once(("global".to_owned(), ui.region("global"))))
-        .collect()
+impl Choice {
+    /// Which region, `now` being the one of the address; the first option means all.
+    pub fn region(ui: Ui, now: Option<&RegionId>) -> Choice {
+        let regions = crate::info().with_value(|i| i.regions.clone());
+        let options = std::iter::once((String::new(), ui.t(keys::UI_SCOPE_ALL).to_owned()))
+            .chain(
+                regions
+                    .into_iter()
+                    .map(|r| (r.as_str().to_owned(), ui.region(r.as_str()))),
+            )
+            .chain(std::iter::once(("global".to_owned(), ui.region("global"))))
+            .collect();
+        Choice {
+            name: "region",
+            before: ui.t(keys::UI_FILTER_IN),
+            now: now.map(|region| region.as_str().to_owned()).unwrap_or_default(),
+            options,
+        }
+    }
 }
 
 /// The sentence. `clear` is the address without filters, shown when one is set.

@@ -2,7 +2,7 @@
 
 use crate::i18n::Ui;
 use crate::pages::some;
-use crate::ui::filter::{Choice, Word, region_options, sentence};
+use crate::ui::filter::{Choice, Word, sentence};
 use crate::ui::node::Node;
 use bagua_model::alerts::{AlertState, GroupBy, ListAlerts, Severity};
 use bagua_model::region::RegionId;
@@ -78,16 +78,7 @@ pub fn filters(ui: Ui, now: &ListAlerts, by: Option<GroupBy>) -> Node {
                 option("info", keys::UI_SEVERITY_INFO),
             ],
         },
-        Choice {
-            name: "region",
-            before: ui.t(keys::UI_FILTER_IN),
-            now: now
-                .region
-                .as_ref()
-                .map(|r| r.as_str().to_owned())
-                .unwrap_or_default(),
-            options: region_options(ui),
-        },
+        Choice::region(ui, now.region.as_ref()),
         Choice {
             name: "held",
             before: ui.t(keys::UI_ALERTS_FILTER_HELD),
