@@ -7,7 +7,7 @@ use crate::live::Live;
 use crate::rpc::{Answered, AppError};
 use crate::ui::form::flash_of;
 use crate::ui::node::Node;
-use crate::ui::submit::{SubmitForm, Then, confirm_label};
+use crate::ui::submit::{SubmitForm, Then, Underway, confirm_label};
 use crate::ui::{failed, rows, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -52,11 +52,15 @@ pub fn page() -> Node {
     let live = Live::get();
     let (kind, input, back) = (query("kind"), query("input"), query("back"));
     // A new plan only when the address changes or an operation moved: the target may have become free or busy.
+    let underway = Underway::default();
+    let revision = underway.hold(move || live.operations.get());
     let plan = asked_by::<PlanView>(
-        move || (format!("{} {}", kind.get(), input.get()), live.operations.get()),
+        move || (format!("{} {}", kind.get(), input.get()), revision.get()),
         |_, wish| Box::pin(planned(wish)),
     );
-    plan.page(ui, move |view| whole(ui, view, token(), back.get_untracked()))
+    plan.page(ui, move |view| {
+        whole(ui, view, token(), back.get_untracked(), underway.clone())
+    })
 }
 
 fn list(class: &'static str, mark: Option<&'static str>, lines: Vec<String>) -> Node {
@@ -83,7 +87,7 @@ pub fn plan_lines(ui: Ui, plan: &Plan) -> Node {
     }
 }
 
-pub(super) fn whole(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String) -> Node {
+pub(super) fn whole(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String, underway: Underway) -> Node {
     let summary = ui.text(&view.plan.summary);
     let back = if back.starts_with('/') && !back.starts_with("//") {
         back
@@ -105,14 +109,14 @@ pub(super) fn whole(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String) 
             </section>
             <section class="card">
                 <h2 class="hidden">{ui.t(keys::UI_PLAN_CONFIRM)}</h2>
-                {confirm(ui, view, token, back)}
+                {confirm(ui, view, token, back, underway)}
             </section>
         </div>
     }
 }
 
 /// Friction grows with what can go wrong: a click, the target's name typed, a second person.
-fn confirm(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String) -> Node {
+fn confirm(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String, underway: Underway) -> Node {
     let flash = crate::info().with_value(|info| flash_of(info, &format!("submit/{}", view.kind)));
     let came_back = flash
         .as_ref()
@@ -199,7 +203,7 @@ fn confirm(ui: Ui, view: &PlanView, token: Option<Uuid>, back: String) -> Node {
         hash: Some(view.hash.clone()),
         token,
         back,
-        then: Then::Follow,
+        then: Then::Follow(underway),
     }
     .view(ui, body)
 }

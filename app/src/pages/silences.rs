@@ -9,7 +9,7 @@ use crate::ui::form::{action, escape, plan_href, refused};
 use crate::ui::get_form::get_form;
 use crate::ui::node::{Node, following};
 use crate::ui::rows::name_of;
-use crate::ui::submit::{SubmitForm, Then};
+use crate::ui::submit::{SubmitForm, Then, Underway};
 use crate::ui::{empty, failed, moment, rows, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -178,7 +178,7 @@ fn create(ui: Ui, matchers: Vec<Matcher>) -> Node {
     };
     let form = SubmitForm {
         typed: &["minutes", "ends_at", "offset", "comment"],
-        then: Then::Follow,
+        then: Then::Follow(Underway::default()),
         ..SubmitForm::quick(&operation, PATH)
     };
     let body = html! {

@@ -13,12 +13,28 @@ use leptos_router::hooks::use_navigate;
 use serde_json::Value;
 
 /// What happens after a submission that went through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Then {
     /// Nothing: the live stream brings the news to the page.
     Stay,
     /// The operation's page.
-    Follow,
+    Follow(Underway),
+}
+
+/// Whether what a page shows has been submitted from it. The submission is news too, and comes back on the live stream
+/// before its answer: a page that asked again by then would show that the target is busy with its own operation.
+#[derive(Clone, Debug, Default)]
+pub struct Underway(ArcRwSignal<bool>);
+
+impl Underway {
+    /// `revision`, as it was when the submission was made for as long as that is under way.
+    pub fn hold(&self, revision: impl Fn() -> u32 + Send + Sync + 'static) -> Memo<u32> {
+        let submitted = self.0.clone();
+        Memo::new(move |before: Option<&u32>| match (before, submitted.get()) {
+            (Some(before), true) => *before,
+            _ => revision(),
+        })
+    }
 }
 
 /// A submission form.
@@ -87,20 +103,28 @@ impl SubmitForm {
             };
             pending.set(true);
             failure.set(None);
-            let (kind, then) = (self.kind.clone(), self.then);
+            let (kind, then) = (self.kind.clone(), self.then.clone());
+            if let Then::Follow(Underway(submitted)) = &then {
+                submitted.set(true);
+            }
             let (pending, failure, navigate) = (pending.clone(), failure.clone(), navigate.clone());
             leptos::task::spawn_local(async move {
                 match submit_json(kind, input, submission).await {
                     Ok(submitted) => {
                         form.done();
-                        if then == Then::Follow {
+                        if matches!(then, Then::Follow(_)) {
                             navigate(
                                 &format!("/operations/{}", submitted.operation),
                                 NavigateOptions::default(),
                             );
                         }
                     }
-                    Err(error) => failure.set(Some(error)),
+                    Err(error) => {
+                        if let Then::Follow(Underway(submitted)) = &then {
+                            submitted.set(false);
+                        }
+                        failure.set(Some(error));
+                    }
                 }
                 pending.set(false);
             });

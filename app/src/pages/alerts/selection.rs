@@ -8,6 +8,7 @@ use crate::pages::plan;
 use crate::pages::some;
 use crate::rpc::{Answered, ask_payload};
 use crate::ui::node::Node;
+use crate::ui::submit::Underway;
 use bagua_model::alerts::AcknowledgeAlerts;
 use bagua_model::operation::PlanView;
 use bagua_model::silences::{ExpireSilences, ListSilences, SilenceView, region_of};
@@ -35,8 +36,10 @@ pub fn page() -> Node {
             None => params.with(wish),
         }
     });
+    let underway = Underway::default();
+    let revision = underway.hold(move || live.operations.get());
     let plan = asked_by::<PlanView>(
-        move || (wish.get(), live.operations.get()),
+        move || (wish.get(), revision.get()),
         |_, wish| Box::pin(planned(wish)),
     );
     let back = move || {
@@ -44,7 +47,7 @@ pub fn page() -> Node {
         if silences { "/alerts/silences" } else { "/alerts" }
     };
     plan.page(ui, move |view| {
-        plan::whole(ui, view, plan::token(), back().to_owned())
+        plan::whole(ui, view, plan::token(), back().to_owned(), underway.clone())
     })
 }
 
