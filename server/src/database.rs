@@ -14,6 +14,7 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 static CONTROL: Migrator = sqlx::migrate!("../migrations/control");
 /// Connections of one console to the control database.
 const CONTROL_CONNECTIONS: u32 = 24;
+static KEYS: Migrator = sqlx::migrate!("../migrations/keys");
 static DATA: Migrator = sqlx::migrate!("../migrations/data");
 
 /// A pool that connects when it is first needed, so that a console starts while its database is away.
@@ -23,7 +24,7 @@ pub fn control_pool(settings: &Settings) -> anyhow::Result<PgPool> {
     Ok(bagua_core::db::pool(options, CONTROL_CONNECTIONS))
 }
 
-/// Brings the control database and every cell to this binary's version, as their owner.
+/// Brings the control database, the key store and every cell to this binary's version, as their owner.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let owner = |url: &Option<bagua_model::settings::Secret>, key: &str| match url {
         Some(url) => Ok(url.expose().to_owned()),
@@ -35,6 +36,10 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
         "the control database",
     )
     .await?;
+    if let Some(keys) = &settings.keys {
+        let url = owner(&keys.owner_url, "keys.owner_url")?;
+        bring_up(&KEYS, &url, "the key store").await?;
+    }
     for cell in &settings.cells {
         let url = owner(&cell.owner_url, &format!("cells.owner_url of {}", cell.region))?;
         bring_up(&DATA, &url, &format!("the data database of {}", cell.region)).await?;

@@ -262,7 +262,7 @@ impl Console {
         let permission = entry.info.permission;
         let granted = actor.granted(permission);
         self.knock(actor, kind).await?;
-        let prepared = entry.handler.prepare(input)?;
+        let mut prepared = entry.handler.prepare(input)?;
         let mut target = entry
             .handler
             .locate(&self.plan_context(actor), &prepared.input)
@@ -278,6 +278,13 @@ impl Console {
                     Some(&target),
                 )
                 .await);
+        }
+        if entry.secret {
+            // From here on nobody meets the secret any more: neither plan nor hash, operation, audit or log.
+            prepared.input = entry
+                .handler
+                .conceal(&self.plan_context(actor), prepared.input)
+                .await?;
         }
         Ok(Admitted {
             entry,

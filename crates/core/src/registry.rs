@@ -83,6 +83,8 @@ pub(crate) struct OperationEntry {
     shape: Shape,
     /// Seconds.
     pub(crate) cooling_off: u32,
+    /// Whether an input may carry a secret.
+    pub(crate) secret: bool,
     pub(crate) handler: Box<dyn ErasedOperation>,
 }
 
@@ -212,6 +214,7 @@ impl Registry {
                     output: schema_of::<O::Outcome>,
                 },
                 cooling_off: O::COOLING_OFF,
+                secret: O::SECRET,
                 handler,
             },
         );
@@ -287,6 +290,8 @@ pub(crate) struct Prepared {
 pub(crate) trait ErasedOperation: Send + Sync {
     fn prepare(&self, input: Value) -> Result<Prepared, Failure>;
     async fn locate(&self, cx: &PlanContext, input: &Value) -> Result<Target, Failure>;
+    /// The input without its secrets; called for kinds that may carry one.
+    async fn conceal(&self, cx: &PlanContext, input: Value) -> Result<Value, Failure>;
     async fn plan(&self, cx: &PlanContext, input: &Value) -> Result<Plan, Failure>;
     /// Applies an immediate operation; never called for others.
     async fn apply(&self, cx: &PlanContext, db: &mut PgConnection, input: &Value) -> Result<Value, Failure>;
@@ -325,6 +330,11 @@ impl<O: Operation> ErasedOperation for Durable<O> {
         self.0.locate(cx, &parse(O::KIND, input.clone())?).await
     }
 
+    async fn conceal(&self, cx: &PlanContext, input: Value) -> Result<Value, Failure> {
+        let concealed = self.0.conceal(cx, parse(O::KIND, input)?).await?;
+        serde_json::to_value(concealed).map_err(|e| crate::db::unreadable("an input", e))
+    }
+
     async fn plan(&self, cx: &PlanContext, input: &Value) -> Result<Plan, Failure> {
         self.0.plan(cx, &parse(O::KIND, input.clone())?).await
     }
@@ -360,6 +370,11 @@ impl<O: Operation> ErasedOperation for Immediate<O> {
 
     async fn locate(&self, cx: &PlanContext, input: &Value) -> Result<Target, Failure> {
         self.0.locate(cx, &parse(O::KIND, input.clone())?).await
+    }
+
+    async fn conceal(&self, _: &PlanContext, _: Value) -> Result<Value, Failure> {
+        tracing::error!(kind = O::KIND, "an immediate operation cannot conceal a secret");
+        Err(Failure::internal())
     }
 
     async fn plan(&self, cx: &PlanContext, input: &Value) -> Result<Plan, Failure> {

@@ -55,6 +55,13 @@ pub trait Handles<O: Operation>: Send + Sync + 'static {
         Ok(operation.target())
     }
 
+    /// Puts what may be written down in the place of a secret in the input: called once, after the permission was checked
+    /// and before the input is planned, hashed, compared or stored. Only for kinds with [`Operation::SECRET`].
+    async fn conceal(&self, cx: &PlanContext, operation: O) -> Result<O, Failure> {
+        let _ = cx;
+        Ok(operation)
+    }
+
     /// Reads the world and says what would change. Refuses with field errors when the input is wrong.
     async fn plan(&self, cx: &PlanContext, operation: &O) -> Result<Plan, Failure>;
 

@@ -71,6 +71,12 @@ named! {
         AlertsAcknowledge = "alerts.acknowledge",
         /// Silence alerts in Alertmanager and end silences.
         AlertsSilence = "alerts.silence",
+        /// See the bots, their state and their figures; no content.
+        BotsView = "bots.view",
+        /// Add bots, start, stop and restart them, replace their tokens.
+        BotsManage = "bots.manage",
+        /// Read what bots receive; each reading is audited.
+        BotsContent = "bots.content",
         /// See operations, their steps and results, and the event log.
         OperationsRead = "operations.read",
         /// Cancel operations that others submitted.
@@ -126,6 +132,8 @@ impl Role {
                     | P::AlertsRead
                     | P::AlertsAcknowledge
                     | P::AlertsSilence
+                    | P::BotsView
+                    | P::BotsManage
                     | P::OperationsRead
                     | P::OperationsCancel
                     | P::OperationsApprove
@@ -134,18 +142,28 @@ impl Role {
             ),
             Role::ComplianceOfficer | Role::ComplianceApprover => matches!(
                 permission,
-                P::RegionsRead | P::AlertsRead | P::OperationsRead | P::AuditRead | P::SchedulesRead
+                P::RegionsRead
+                    | P::AlertsRead
+                    | P::BotsView
+                    | P::BotsContent
+                    | P::OperationsRead
+                    | P::AuditRead
+                    | P::SchedulesRead
             ),
             Role::Auditor => matches!(
                 permission,
                 P::RegionsRead
                     | P::AlertsRead
+                    | P::BotsView
                     | P::OperationsRead
                     | P::AuditRead
                     | P::SchedulesRead
                     | P::PeopleRead
             ),
-            Role::Viewer => matches!(permission, P::RegionsRead | P::AlertsRead | P::OperationsRead),
+            Role::Viewer => matches!(
+                permission,
+                P::RegionsRead | P::AlertsRead | P::BotsView | P::OperationsRead
+            ),
         }
     }
 }

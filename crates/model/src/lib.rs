@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod alerts;
+pub mod bots;
 pub mod compare;
 pub mod failure;
 pub mod notices;

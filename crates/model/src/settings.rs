@@ -42,6 +42,12 @@ pub struct Settings {
     /// How many calls of the HTTP API are answered.
     #[serde(default)]
     pub api: Api,
+    /// The key store. Absent: no bot runs here, since nothing that it receives could be sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Keys>,
+    /// The Bot API servers that bots may be at.
+    #[serde(default)]
+    pub telegram: Telegram,
     /// One data database per region.
     #[serde(default)]
     pub cells: Vec<Cell>,
@@ -101,6 +107,54 @@ pub struct Cell {
     /// Connection URL of the owning role, used by `bagua migrate` and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_url: Option<Secret>,
+}
+
+/// The key store: where the keys lie that seal tokens and what people write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Connection URL of the application role.
+    pub url: Secret,
+    /// Connection URL of the owning role, used by `bagua migrate` and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_url: Option<Secret>,
+    /// File with the master key, 64 hexadecimal digits (`openssl rand -hex 32`). Without it nothing that was sealed can be
+    /// read again: it wants a backup of its own, apart from the database's.
+    pub master_key_file: PathBuf,
+}
+
+/// Where bots may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telegram {
+    /// Bot API servers, by name. A bot's token is sent to these and to no other address.
+    pub servers: Vec<TelegramServer>,
+}
+
+impl Default for Telegram {
+    /// Telegram's own.
+    fn default() -> Telegram {
+        Telegram {
+            servers: vec![TelegramServer {
+                name: "telegram".to_owned(),
+                url: "https://api.telegram.org".to_owned(),
+                simulator: false,
+            }],
+        }
+    }
+}
+
+/// One Bot API server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelegramServer {
+    /// What it is called on screens and in operations.
+    pub name: String,
+    /// Its address, without a trailing slash.
+    pub url: String,
+    /// Whether it only stands in for Telegram: its bots are shown as such.
+    #[serde(default)]
+    pub simulator: bool,
 }
 
 /// An engine reached by URL.
@@ -220,11 +274,24 @@ impl Settings {
             return refuse("listen.public_url", "leave the trailing slash off");
         }
         for (key, url) in std::iter::once(("control.url", &self.control.url))
+            .chain(self.keys.iter().map(|keys| ("keys.url", &keys.url)))
             .chain(self.cells.iter().map(|cell| ("cells.url", &cell.url)))
         {
             let url = url.expose();
             if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
                 return refuse(key, "write postgres://user:password@host:port/database");
+            }
+        }
+        for (n, server) in self.telegram.servers.iter().enumerate() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if server.name.is_empty() || !server.name.chars().all(plain) {
+                return refuse("telegram.servers.name", "use letters, digits and hyphens");
+            }
+            if self.telegram.servers[..n].iter().any(|other| other.name == server.name) {
+                return refuse("telegram.servers.name", "give each server a name of its own");
+            }
+            if !server.url.starts_with("http://") && !server.url.starts_with("https://") {
+                return refuse("telegram.servers.url", "start it with http:// or https://");
             }
         }
         for cell in &self.cells {

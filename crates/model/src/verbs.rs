@@ -64,6 +64,9 @@ pub trait Operation: Clone + Serialize + DeserializeOwned + Described + Send + S
     /// Cooling-off in seconds: so long after its submission it does not start, even when it is approved. An approval
     /// lives that long plus 72 hours.
     const COOLING_OFF: u32 = 0;
+    /// Whether an input may carry a secret. Its room then conceals the input before anything is made of it, and no
+    /// schedule may hold one: a schedule keeps the input as it was typed.
+    const SECRET: bool = false;
     /// An input as somebody may send it, in JSON: for the reference and for tests.
     const EXAMPLE: &'static str = "{}";
     /// What is known when it has succeeded.

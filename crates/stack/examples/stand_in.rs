@@ -25,6 +25,13 @@ enum Role {
     Runner(Config),
     Traffic(Config),
     Migrate(Config),
+    Dev {
+        what: String,
+        #[arg(long)]
+        demo: bool,
+        #[command(flatten)]
+        config: Config,
+    },
     Admin {
         what: String,
         #[command(flatten)]
@@ -102,6 +109,10 @@ async fn run() -> anyhow::Result<()> {
         Role::Gateway(config) => serve(&config, "gateway").await?,
         Role::Runner(config) => serve(&config, "runner").await?,
         Role::Traffic(config) => serve(&config, "traffic").await?,
+        Role::Dev { what, config, .. } => {
+            anyhow::ensure!(what == "telegram", "only `dev telegram`");
+            serve(&config, "telegram-sim").await?
+        }
         Role::Migrate(config) => drop(load(&config.config)?),
         Role::Admin { what, config } => {
             anyhow::ensure!(what == "link", "only `admin link`");

@@ -144,6 +144,7 @@ mod tests {
             data: folder.path().to_owned(),
             port: 3000,
             regions: vec!["ap-east-1".into()],
+            demo_bots: true,
         };
         let secrets = Secrets::load_or_make(&layout)?;
         let inputs = Inputs {

@@ -51,6 +51,7 @@ pub async fn doctor(options: &UpOptions) -> Vec<Check> {
         data: options.data_folder(),
         port: options.port,
         regions,
+        demo_bots: options.with_demo_bots(),
     };
     let mut checks: Vec<Check> = engines::look(&layout)
         .await

@@ -43,7 +43,12 @@ pub struct Layout {
     pub port: u16,
     /// Regions in their fixed order.
     pub regions: Vec<String>,
+    /// Whether a stand-in for Telegram runs, with bots to look at.
+    pub demo_bots: bool,
 }
+
+/// The stand-in for Telegram and its port offset.
+const SIMULATOR: (&str, u16) = ("telegram-sim", 20);
 
 /// Shared services, their port offset, and whether the console cannot work without them.
 const SHARED: [(&str, u16, bool); 10] = [
@@ -68,6 +73,11 @@ impl Layout {
             .map_or(self.port, |(_, offset, _)| self.port + offset)
     }
 
+    /// The address of the stand-in for Telegram.
+    pub(crate) fn simulator_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port + SIMULATOR.1)
+    }
+
     /// Where the supervisor's metrics page is.
     pub(crate) fn supervisor_port(&self) -> u16 {
         self.port + SUPERVISOR_OFFSET
@@ -80,6 +90,12 @@ impl Layout {
             service,
             port: self.port + offset,
             critical: *critical,
+        });
+        let simulator = self.demo_bots.then(|| Part {
+            region: RegionId::GLOBAL.to_owned(),
+            service: SIMULATOR.0,
+            port: self.port + SIMULATOR.1,
+            critical: false,
         });
         let regional = self.regions.iter().flat_map(|region| {
             // The place in the full list decides the port, so that a region keeps it when others are left out.
@@ -95,7 +111,7 @@ impl Layout {
                 critical: false,
             })
         });
-        shared.chain(regional).collect()
+        shared.chain(simulator).chain(regional).collect()
     }
 
     /// Every port in use with what for, the supervisor's included.
@@ -161,6 +177,7 @@ mod tests {
             data: "/x".into(),
             port: 3000,
             regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+            demo_bots: true,
         }
     }
 
@@ -173,12 +190,13 @@ mod tests {
         assert_eq!(of("global/blackbox-exporter"), Some(3008));
         assert_eq!(of("global/supervisor"), Some(3009));
         assert_eq!(of("global/traffic"), Some(3010));
+        assert_eq!(of("global/telegram-sim"), Some(3020));
         assert_eq!(of("ap-east-1/gateway"), Some(3011));
         assert_eq!(of("us-west-2/gateway"), Some(3016));
         assert_eq!(of("us-west-2/runner"), Some(3026));
         let mut numbers: Vec<u16> = ports.iter().map(|(port, _)| *port).collect();
         numbers.dedup();
-        assert_eq!(numbers.len(), 23, "two components share a port");
+        assert_eq!(numbers.len(), 24, "two components share a port");
         assert!(numbers.iter().all(|port| *port <= 3000 + LAST_OFFSET));
     }
 

@@ -109,6 +109,7 @@ mod tests {
             data: folder.path().to_owned(),
             port: 4100,
             regions: vec![],
+            demo_bots: true,
         };
         let first = FolderLock::take(&layout)?;
         assert!(!first.after_crash);

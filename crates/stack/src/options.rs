@@ -25,6 +25,9 @@ pub struct UpOptions {
     /// Folder of the built browser files [default: found beside the executable].
     #[arg(long, env = "BAGUA_SITE")]
     pub site: Option<PathBuf>,
+    /// Runs a stand-in for Telegram with a few bots that receive a trickle of messages [default: only in dev].
+    #[arg(long, env = "BAGUA_DEMO_BOTS", action = clap::ArgAction::Set, value_name = "true|false")]
+    pub demo_bots: Option<bool>,
     /// The executable that runs our own roles [default: this one].
     #[arg(long, env = "BAGUA_EXECUTABLE", hide = true)]
     pub bagua: Option<PathBuf>,
@@ -37,6 +40,12 @@ impl UpOptions {
         let data = self.data.clone().unwrap_or_else(default_data_folder);
         // Children run elsewhere, and the configuration must hold when read from anywhere.
         std::path::absolute(&data).unwrap_or(data)
+    }
+
+    /// Whether the stand-in for Telegram runs.
+    #[must_use]
+    pub fn with_demo_bots(&self) -> bool {
+        self.demo_bots.unwrap_or(self.environment == Environment::Dev)
     }
 
     /// The regions in their fixed order, which decides the ports.

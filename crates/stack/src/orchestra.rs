@@ -117,13 +117,15 @@ pub(crate) async fn first_administrator(layout: &Layout, bagua: &Path) -> Result
 pub(crate) async fn stop(supervisor: &Supervisor, layout: &Layout) {
     supervisor.close();
     let parts = layout.parts();
-    let groups: [&dyn Fn(&str) -> bool; 9] = [
+    let groups: [&dyn Fn(&str) -> bool; 10] = [
         &|service| service == "console",
         &|service| service == "traffic",
         &|service| service == "prometheus",
         &|service| service == "alertmanager",
         &|service| service == "gateway",
         &|service| service == "runner",
+        // After the runners, which give it their last word.
+        &|service| service == "telegram-sim",
         &|service| service.ends_with("-exporter"),
         &|service| service == "redis",
         &|service| service == "postgres",

@@ -132,6 +132,7 @@ mod tests {
             data: "/x".into(),
             port,
             regions: vec![],
+            demo_bots: true,
         };
         let message = check(&layout, Duration::ZERO)
             .await

@@ -8,7 +8,7 @@ use crate::engines::Engines;
 use crate::error::StackError;
 use crate::files;
 use crate::layout::Layout;
-use crate::render::{CONTROL_DATABASE, data_database};
+use crate::render::{CONTROL_DATABASE, KEY_DATABASE, data_database};
 use crate::secrets::Secrets;
 use crate::user::RunAs;
 
@@ -133,7 +133,8 @@ fn script(layout: &Layout, secrets: &Secrets) -> String {
     }
     text += "SELECT 'GRANT pg_monitor TO bagua_monitor' \
              WHERE NOT pg_has_role('bagua_monitor', 'pg_monitor', 'member') \\gexec\n";
-    let databases = std::iter::once(CONTROL_DATABASE.to_owned())
+    let databases = [CONTROL_DATABASE.to_owned(), KEY_DATABASE.to_owned()]
+        .into_iter()
         .chain(layout.regions.iter().map(|region| data_database(region)));
     for database in databases {
         text += &format!(

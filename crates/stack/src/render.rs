@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use bagua_model::settings::{
-    Alerts, Cell, ClientHeader, Component, Database, Engine, Listen, Metrics, Secret, Settings, Supervisor,
+    Alerts, Cell, ClientHeader, Component, Database, Engine, Keys, Listen, Metrics, Secret, Settings, Supervisor,
+    Telegram, TelegramServer,
 };
 use serde_json::json;
 
 use crate::layout::Layout;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, master_key_file};
 
 /// The rules that ship with the console.
 pub(crate) const RULES: &str = include_str!("../rules/bagua.rules.yml");
@@ -36,6 +37,9 @@ pub(crate) fn data_database(region: &str) -> String {
 
 /// The control database.
 pub(crate) const CONTROL_DATABASE: &str = "bagua_control";
+
+/// The key store. On one machine it lies in the same cluster; its master key lies outside of it.
+pub(crate) const KEY_DATABASE: &str = "bagua_keys";
 
 /// Everything that the files are made from.
 #[derive(Debug)]
@@ -105,6 +109,12 @@ impl Inputs<'_> {
             metrics: Metrics {
                 token: self.secrets.metrics_token.clone(),
             },
+            keys: Some(Keys {
+                url: app(KEY_DATABASE),
+                owner_url: Some(owner(KEY_DATABASE)),
+                master_key_file: master_key_file(self.layout),
+            }),
+            telegram: self.telegram(),
             cells: self
                 .layout
                 .regions
@@ -131,6 +141,19 @@ impl Inputs<'_> {
         }
     }
 
+    /// Telegram itself, and the stand-in while it runs.
+    fn telegram(&self) -> Telegram {
+        let mut telegram = Telegram::default();
+        if self.layout.demo_bots {
+            telegram.servers.push(TelegramServer {
+                name: "simulator".to_owned(),
+                url: self.layout.simulator_url(),
+                simulator: true,
+            });
+        }
+        telegram
+    }
+
     /// `postgresql.conf`. No Unix socket: its path may be too long, and TCP on loopback serves everyone.
     pub(crate) fn postgres(&self) -> String {
         let preload = if self.statement_statistics {
@@ -143,7 +166,7 @@ impl Inputs<'_> {
              listen_addresses = '127.0.0.1'\n\
              port = {}\n\
              unix_socket_directories = ''\n\
-             max_connections = 200\n\
+             max_connections = 300\n\
              shared_buffers = 128MB\n\
              password_encryption = 'scram-sha-256'\n\
              timezone = 'UTC'\n\
@@ -221,7 +244,14 @@ inhibit_rules:
     /// `prometheus.yml`.
     pub(crate) fn prometheus(&self) -> String {
         let targets = |name: &str| quoted(&self.layout.path(format!("prometheus/targets/{name}.json")));
-        let plain: String = ["gateways", "runners", "traffic", "prometheus", "alertmanager"]
+        let plain: String = [
+            "gateways",
+            "runners",
+            "traffic",
+            "telegram-sim",
+            "prometheus",
+            "alertmanager",
+        ]
             .iter()
             .map(|job| {
                 format!(
@@ -345,6 +375,7 @@ scrape_configs:
             ("gateways", of(&|service| service == "gateway")),
             ("runners", of(&|service| service == "runner")),
             ("traffic", of(&|service| service == "traffic")),
+            ("telegram-sim", of(&|service| service == "telegram-sim")),
             ("console", of(&|service| service == "console")),
             ("exporters", of(&|service| service.ends_with("-exporter"))),
             ("prometheus", of(&|service| service == "prometheus")),
@@ -373,6 +404,7 @@ mod tests {
             data: folder.path().to_owned(),
             port: 3000,
             regions: vec!["ap-east-1".into(), "us-west-2".into()],
+            demo_bots: true,
         };
         let secrets = Secrets::load_or_make(&layout)?;
         let inputs = Inputs {
@@ -415,6 +447,7 @@ mod tests {
             data: folder.path().to_owned(),
             port: 3000,
             regions: vec!["ap-east-1".into()],
+            demo_bots: true,
         };
         let secrets = Secrets::load_or_make(&layout)?;
         let inputs = Inputs {

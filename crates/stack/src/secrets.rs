@@ -1,8 +1,10 @@
 //! Passwords and tokens: made once, kept in one file that only the owner reads.
 
 use std::fs;
+use std::path::PathBuf;
 
 use bagua_model::settings::Secret;
+use rand::RngCore as _;
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,32 @@ impl Secrets {
     }
 }
 
+/// Where the master key of the key store lies. A file of its own: it is what a backup of the databases must not hold.
+pub(crate) fn master_key_file(layout: &Layout) -> PathBuf {
+    layout.path("master.key")
+}
+
+/// Makes the master key on the first start. It is never made anew beside a key store that is there: whatever is sealed
+/// could not be read any more, and nobody would notice before somebody reads.
+pub(crate) fn make_master_key(layout: &Layout) -> Result<(), StackError> {
+    let path = master_key_file(layout);
+    if path.exists() {
+        return Ok(());
+    }
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let mut digits = String::with_capacity(65);
+    for byte in bytes {
+        digits.push_str(&format!("{byte:02x}"));
+    }
+    digits.push('\n');
+    files::write(&path, &digits, 0o600, None)?;
+    // Keys are about to be wrapped with it; a power cut must not leave them without it.
+    fs::File::open(&path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| StackError::file("Writing", &path, error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +114,7 @@ mod tests {
             data: folder.path().to_owned(),
             port: 3000,
             regions: vec![],
+            demo_bots: true,
         };
         let first = Secrets::load_or_make(&layout)?;
         assert_eq!(Secrets::load_or_make(&layout)?, first);
@@ -94,6 +123,26 @@ mod tests {
         let mode = fs::metadata(folder.path().join("secrets.toml"))?
             .permissions()
             .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        Ok(())
+    }
+
+    #[test]
+    fn the_master_key_is_made_once_and_is_nobody_elses_to_read() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let layout = Layout {
+            data: folder.path().to_owned(),
+            port: 3000,
+            regions: vec![],
+            demo_bots: false,
+        };
+        make_master_key(&layout)?;
+        let first = fs::read_to_string(master_key_file(&layout))?;
+        assert_eq!(first.trim().len(), 64);
+        make_master_key(&layout)?;
+        assert_eq!(fs::read_to_string(master_key_file(&layout))?, first);
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(master_key_file(&layout))?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         Ok(())
     }

@@ -183,7 +183,11 @@ fn one(
 }
 
 fn own_role(role: &str, part: &Part, layout: &Layout, bagua: &Path, base: ProcessSpec) -> ProcessSpec {
-    let mut arguments = vec![if role == "console" { "serve" } else { role }.to_owned()];
+    let mut arguments: Vec<String> = match role {
+        "console" => vec!["serve".into()],
+        "telegram-sim" => vec!["dev".into(), "telegram".into(), "--demo".into()],
+        role => vec![role.into()],
+    };
     if matches!(role, "gateway" | "runner") {
         arguments.extend(["--region".into(), part.region.clone()]);
     }
@@ -199,7 +203,12 @@ fn own_role(role: &str, part: &Part, layout: &Layout, bagua: &Path, base: Proces
         inherit_environment: true,
         ready: Ready::Http(if role == "console" { "/healthz" } else { "/health" }.into()),
         timing: Timing {
-            grace: Duration::from_secs(if role == "console" { 5 } else { 2 }),
+            grace: Duration::from_secs(match role {
+                "console" => 5,
+                // What was received from Telegram is committed, and the leases are given back.
+                "runner" => 10,
+                _ => 2,
+            }),
             ..Timing::default()
         },
         ..base

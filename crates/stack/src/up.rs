@@ -21,7 +21,7 @@ use crate::orchestra::{self, Start};
 use crate::ports;
 use crate::provision;
 use crate::render::{BLACKBOX, Inputs, POSTGRES_ACCESS, RULES};
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 use crate::spawner::Spawner;
 use crate::specs;
 use crate::state::StateFile;
@@ -43,6 +43,7 @@ pub async fn up(options: UpOptions) -> Result<(), StackError> {
         data: options.data_folder(),
         port: options.port,
         regions: options.region_list()?,
+        demo_bots: options.with_demo_bots(),
     };
     let user = user::engine_user(&layout.path("postgres"))?;
     let bagua = match options.bagua.clone() {
@@ -85,6 +86,7 @@ async fn prepare(
     let (engines, ()) = futures::try_join!(engines::require(layout), ports::check(layout, patience))?;
     let state = StateFile::load(&layout.path("desired.json"))?;
     let secrets = Secrets::load_or_make(layout)?;
+    secrets::make_master_key(layout)?;
     let inputs = Inputs {
         layout,
         secrets: &secrets,

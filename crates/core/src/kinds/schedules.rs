@@ -98,8 +98,16 @@ impl Core {
     /// Decisions are people's: only what a worker carries out comes round by the clock.
     fn schedulable(&self, kind: &str) -> Result<(), Failure> {
         let console = self.handle.get()?;
+        let secret = console
+            .registry()
+            .operation_entry(kind)
+            .is_ok_and(|entry| entry.secret);
         match console.registry().info(kind).map(|info| info.verb) {
-            Some(Verb::Operation) => Ok(()),
+            Some(Verb::Operation) if !secret => Ok(()),
+            Some(Verb::Operation) => Err(Failure::field(
+                "kind",
+                Text::new(keys::CORE_SECRET_NOT_SCHEDULABLE).with("kind", kind),
+            )),
             Some(Verb::Query | Verb::Immediate) => Err(Failure::field(
                 "kind",
                 Text::new(keys::CORE_NOT_SCHEDULABLE).with("kind", kind),
