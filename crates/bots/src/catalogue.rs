@@ -4,7 +4,6 @@ use crate::BotId;
 use bagua_keys::{KeyError, KeyStore, Subject, SubjectKind};
 use bagua_telegram::{ApiBase, Token};
 use sqlx::PgPool;
-use std::collections::HashSet;
 
 /// Why a bot was not written down.
 #[derive(Debug, thiserror::Error)]

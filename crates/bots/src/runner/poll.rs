@@ -156,7 +156,7 @@ impl Bot {
         &self,
         polling: &mut Polling,
         class: &'static str,
-        error: &dyn std::error::Error,
+        error: &(dyn std::error::Error + Sync),
     ) -> Option<End> {
         if polling.told != class {
             polling.told = class;

@@ -6,7 +6,7 @@ use bagua_bots::runner::Parts;
 use bagua_bots::{BotId, catalogue};
 use bagua_keys::{KeyStore, MasterKey};
 use bagua_telegram::{ApiBase, Token, Transport};
-use bagua_telegram_sim::{Bot, End, NewBot, Sim};
+use bagua_telegram_sim::{Bot, Config, End, NewBot, Sim, SimClock};
 use bagua_testkit::{Kind, TestDatabase, database_of, eventually};
 use bytes::Bytes;
 use rand::SeedableRng as _;
@@ -26,6 +26,19 @@ pub struct Ground {
 
 /// Of every key store of these tests.
 pub const MASTER: [u8; 32] = [1; 32];
+
+/// When messages of these tests are written, in seconds of the epoch.
+pub const NOW: i64 = 1_795_000_000;
+
+/// A simulator at which it is [`NOW`], so that no message is too old to be kept.
+pub async fn sim() -> Result<Sim> {
+    let clock = SimClock::standing_at(NOW * 1_000);
+    Sim::start(Config {
+        clock,
+        ..Config::default()
+    })
+    .await
+}
 
 pub async fn ground() -> Result<Ground> {
     ground_with(CommitterConfig::default()).await

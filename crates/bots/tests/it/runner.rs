@@ -1,13 +1,13 @@
 //! A runner in this process, against the simulator.
 
-use crate::ground::{Ground, ground};
+use crate::ground::{Ground, NOW, ground, sim};
 use crate::process::quick;
 use anyhow::Result;
 use bagua_bots::BotId;
 use bagua_bots::catalogue::{replace_token, want};
 use bagua_bots::runner::Runner;
 use bagua_telegram::{ApiBase, Client, Token, Transport};
-use bagua_telegram_sim::{Bot, Config, Sim};
+use bagua_telegram_sim::Bot;
 use bagua_testkit::eventually;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -35,7 +35,7 @@ impl Running {
 fn push(bot: &Bot, updates: usize) {
     for number in 0..updates {
         bot.push(&format!(
-            r#"{{"message":{{"message_id":{number},"from":{{"id":42}},"chat":{{"id":42,"type":"private"}},"date":1795000000,"text":"{number}"}}}}"#
+            r#"{{"message":{{"message_id":{number},"from":{{"id":42}},"chat":{{"id":42,"type":"private"}},"date":{NOW},"text":"{number}"}}}}"#
         ));
     }
 }
@@ -43,7 +43,7 @@ fn push(bot: &Bot, updates: usize) {
 #[tokio::test]
 async fn what_waits_at_telegram_is_stored_and_then_confirmed() -> Result<()> {
     let ground = ground().await?;
-    let sim = Sim::start(Config::default()).await?;
+    let sim = sim().await?;
     let bots = [ground.bot_at(&sim).await?, ground.bot_at(&sim).await?];
     for bot in &bots {
         push(bot, 450);
@@ -66,7 +66,7 @@ async fn what_waits_at_telegram_is_stored_and_then_confirmed() -> Result<()> {
 #[tokio::test]
 async fn a_revoked_token_stops_its_bot_alone_and_a_new_one_goes_on_with_its_history() -> Result<()> {
     let ground = ground().await?;
-    let sim = Sim::start(Config::default()).await?;
+    let sim = sim().await?;
     let (revoked, other) = (ground.bot_at(&sim).await?, ground.bot_at(&sim).await?);
     let runner = Running::start(&ground, "a")?;
     push(&revoked, 10);
@@ -94,7 +94,7 @@ async fn a_revoked_token_stops_its_bot_alone_and_a_new_one_goes_on_with_its_hist
 #[tokio::test]
 async fn a_bot_that_is_stopped_is_drained_and_started_again_where_it_was() -> Result<()> {
     let ground = ground().await?;
-    let sim = Sim::start(Config::default()).await?;
+    let sim = sim().await?;
     let bot = ground.bot_at(&sim).await?;
     let runner = Running::start(&ground, "a")?;
     push(&bot, 10);
@@ -111,7 +111,7 @@ async fn a_bot_that_is_stopped_is_drained_and_started_again_where_it_was() -> Re
 #[tokio::test]
 async fn while_the_database_is_away_nothing_is_confirmed_and_afterwards_everything_is_there() -> Result<()> {
     let ground = ground().await?;
-    let sim = Sim::start(Config::default()).await?;
+    let sim = sim().await?;
     let bot = ground.bot_at(&sim).await?;
     let runner = Running::start(&ground, "a")?;
     push(&bot, 10);
@@ -145,7 +145,7 @@ async fn while_the_database_is_away_nothing_is_confirmed_and_afterwards_everythi
 #[tokio::test]
 async fn a_webhook_that_was_left_at_telegram_is_removed_and_what_waited_is_kept() -> Result<()> {
     let ground = ground().await?;
-    let sim = Sim::start(Config::default()).await?;
+    let sim = sim().await?;
     let bot = ground.bot_at(&sim).await?;
     let client = Client::new(
         Transport::new(Duration::from_secs(2))?,
@@ -169,7 +169,7 @@ async fn a_webhook_that_was_left_at_telegram_is_removed_and_what_waited_is_kept(
 #[tokio::test]
 async fn numbers_that_go_down_after_a_silence_are_taken() -> Result<()> {
     let ground = ground().await?;
-    let sim = Sim::start(Config::default()).await?;
+    let sim = sim().await?;
     let bot = ground.bot_at(&sim).await?;
     let runner = Running::start(&ground, "a")?;
     push(&bot, 10);
