@@ -42,6 +42,32 @@ CREATE TABLE bot_cursors (
     fence       bigint NOT NULL DEFAULT 0
 );
 
+-- What an owner last saw of its bot. An owner that lost its lease changes nothing here either.
+CREATE TABLE bot_states (
+    bot_id     bigint PRIMARY KEY REFERENCES bots,
+    state      text NOT NULL CHECK (state IN ('running', 'retrying', 'conflict', 'invalid', 'failed', 'stopped')),
+    -- The class of the last error, or nothing.
+    class      text,
+    -- What was said, for a person to read. Never with a token.
+    detail     text,
+    since      timestamptz NOT NULL DEFAULT now(),
+    fence      bigint NOT NULL,
+    -- With which settings it came so far: an invalid bot is tried again when these have changed, and not before.
+    generation bigint NOT NULL
+);
+
+-- What cannot be stored as an update, because it has no number: kept as it came, for replay after an upgrade.
+CREATE TABLE update_quarantine (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    bot_id      bigint NOT NULL,
+    received_at timestamptz NOT NULL,
+    reason      text NOT NULL,
+    -- SHA-256 of the raw bytes: the same oddity that comes again is one row.
+    digest      bytea NOT NULL,
+    raw         bytea NOT NULL,
+    UNIQUE (bot_id, digest)
+);
+
 -- Who owned a bot when, and how that ended: the timeline on its page.
 CREATE TABLE bot_lease_events (
     id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -130,7 +156,7 @@ REVOKE ALL ON FUNCTION bots_make_partitions(date, int) FROM PUBLIC;
 
 DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'bagua_app') THEN
-        GRANT SELECT, INSERT, UPDATE, DELETE ON bots, bot_leases, bot_cursors, update_ledger TO bagua_app;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON bots, bot_leases, bot_cursors, bot_states, update_ledger, update_quarantine TO bagua_app;
         GRANT SELECT, INSERT ON bot_lease_events, updates, messages TO bagua_app;
         GRANT EXECUTE ON FUNCTION bots_make_partitions(date, int) TO bagua_app;
     END IF;

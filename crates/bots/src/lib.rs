@@ -1,7 +1,9 @@
-//! Durable ingest of Telegram bots' updates. See the README.
+//! The runtime of Telegram bots. See the README.
 
+pub mod catalogue;
 pub mod ingest;
 pub mod lease;
+pub mod runner;
 
 /// A bot's number at Telegram: the part of its token before the colon. It stays when the token is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

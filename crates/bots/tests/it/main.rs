@@ -2,5 +2,8 @@
 
 mod ground;
 mod ingest;
+mod kills;
 mod lease;
+mod process;
+mod runner;
 mod unsteady;

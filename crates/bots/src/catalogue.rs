@@ -1,0 +1,110 @@
+//! Which bots there are, and what is wanted of them.
+
+use crate::BotId;
+use bagua_keys::{KeyError, KeyStore, Subject, SubjectKind};
+use bagua_telegram::{ApiBase, Token};
+use sqlx::PgPool;
+
+/// Why a bot was not written down.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// There is one with this number already.
+    #[error("the bot {} is there already", .0.0)]
+    There(BotId),
+    /// There is none, or the token is another bot's.
+    #[error("there is no bot {}", .0.0)]
+    Unknown(BotId),
+    /// The token cannot be sealed.
+    #[error("the token cannot be sealed")]
+    Keys(#[from] KeyError),
+    /// The data database is away or refused.
+    #[error("the data database does not answer")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Writes a bot down that polls and should run. Its token is sealed under the bot's own key.
+///
+/// # Errors
+/// [`CatalogueError`].
+pub async fn add(
+    pool: &PgPool,
+    keys: &KeyStore,
+    token: &Token,
+    base: &ApiBase,
+    username: &str,
+) -> Result<BotId, CatalogueError> {
+    let bot = BotId(token.bot_id());
+    let sealed = seal(keys, token).await?;
+    let added = sqlx::query!(
+        "WITH bot AS (
+             INSERT INTO bots (bot_id, username, token, base_url, mode, desired) VALUES ($1, $2, $3, $4, 'polling', 'running')
+             ON CONFLICT DO NOTHING RETURNING bot_id
+         ), lease AS (INSERT INTO bot_leases (bot_id) SELECT bot_id FROM bot)
+         INSERT INTO bot_cursors (bot_id) SELECT bot_id FROM bot",
+        bot.0,
+        username,
+        sealed,
+        base.to_string()
+    )
+    .execute(pool)
+    .await?;
+    if added.rows_affected() == 0 {
+        return Err(CatalogueError::There(bot));
+    }
+    Ok(bot)
+}
+
+/// Gives a bot a new token. The bot stays the same one, with all its history; its owner begins anew with it.
+///
+/// # Errors
+/// [`CatalogueError::Unknown`] when the token's bot is not here.
+pub async fn replace_token(pool: &PgPool, keys: &KeyStore, token: &Token) -> Result<(), CatalogueError> {
+    let bot = BotId(token.bot_id());
+    let sealed = seal(keys, token).await?;
+    let done = sqlx::query!(
+        "UPDATE bots SET token = $2, generation = generation + 1 WHERE bot_id = $1",
+        bot.0,
+        sealed
+    )
+    .execute(pool)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(CatalogueError::Unknown(bot));
+    }
+    Ok(())
+}
+
+/// Says whether a bot should run.
+///
+/// # Errors
+/// [`CatalogueError::Unknown`].
+pub async fn want(pool: &PgPool, bot: BotId, running: bool) -> Result<(), CatalogueError> {
+    let done = sqlx::query!(
+        "UPDATE bots SET desired = $2, generation = generation + 1 WHERE bot_id = $1",
+        bot.0,
+        if running { "running" } else { "stopped" }
+    )
+    .execute(pool)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(CatalogueError::Unknown(bot));
+    }
+    Ok(())
+}
+
+async fn seal(keys: &KeyStore, token: &Token) -> Result<Vec<u8>, KeyError> {
+    let bot = BotId(token.bot_id());
+    let subject = Subject {
+        kind: SubjectKind::Bot,
+        id: bot.0,
+    };
+    let key = keys.current_one(subject).await?;
+    Ok(key.seal(&mut keys.random(), &token_context(bot), token.expose().as_bytes())?)
+}
+
+/// Where a sealed token belongs.
+pub(crate) fn token_context(bot: BotId) -> [u8; 9] {
+    let mut context = [b't'; 9];
+    context[1..].copy_from_slice(&bot.0.to_be_bytes());
+    context
+}

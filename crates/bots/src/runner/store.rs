@@ -1,0 +1,149 @@
+//! What a runner reads and writes of its bots, beside leases and updates.
+
+use super::Parts;
+use crate::{BotId, Fence};
+use bagua_keys::{KeyError, Subject, SubjectKind};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgPool;
+use std::collections::HashMap;
+
+/// What somebody set of a bot.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) token: Vec<u8>,
+    pub(super) base_url: String,
+    pub(super) update_kinds: Vec<String>,
+    pub(super) generation: i64,
+}
+
+pub(super) async fn settings(pool: &PgPool, bots: &[i64]) -> sqlx::Result<HashMap<BotId, Settings>> {
+    let rows = sqlx::query!(
+        "SELECT bot_id, token, base_url, update_kinds, generation FROM bots WHERE bot_id = ANY($1)",
+        bots
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let settings = Settings {
+                token: row.token,
+                base_url: row.base_url,
+                update_kinds: row.update_kinds,
+                generation: row.generation,
+            };
+            (BotId(row.bot_id), settings)
+        })
+        .collect())
+}
+
+pub(super) struct Wanted {
+    pub(super) running: bool,
+    pub(super) generation: i64,
+}
+
+pub(super) async fn wanted(pool: &PgPool, bots: &[i64]) -> sqlx::Result<HashMap<BotId, Wanted>> {
+    let rows = sqlx::query!(
+        r#"SELECT bot_id, desired = 'running' AS "running!", generation FROM bots WHERE bot_id = ANY($1)"#,
+        bots
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let wanted = Wanted {
+                running: row.running,
+                generation: row.generation,
+            };
+            (BotId(row.bot_id), wanted)
+        })
+        .collect())
+}
+
+/// What is to be seen of a bot.
+pub(super) struct Note {
+    state: &'static str,
+    class: Option<String>,
+    detail: Option<String>,
+}
+
+impl Note {
+    pub(super) fn new(state: &'static str, class: Option<&str>, detail: Option<String>) -> Note {
+        Note {
+            state,
+            class: class.map(str::to_owned),
+            detail,
+        }
+    }
+}
+
+/// Writes a bot's state, unless a later owner has written one. The time changes with the state only.
+pub(super) async fn note(
+    pool: &PgPool,
+    bot: BotId,
+    fence: Fence,
+    generation: i64,
+    note: &Note,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO bot_states AS s (bot_id, state, class, detail, fence, generation) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (bot_id) DO UPDATE SET
+             since = CASE WHEN s.state = excluded.state THEN s.since ELSE excluded.since END,
+             state = excluded.state, class = excluded.class, detail = excluded.detail,
+             fence = excluded.fence, generation = excluded.generation
+         WHERE s.fence <= excluded.fence",
+        bot.0,
+        note.state,
+        note.class,
+        note.detail,
+        fence.0,
+        generation
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The committed cursor, if it is still under that fence.
+pub(super) async fn cursor(pool: &PgPool, bot: BotId, fence: Fence) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        "SELECT next_offset FROM bot_cursors WHERE bot_id = $1 AND fence = $2",
+        bot.0,
+        fence.0
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Keeps what has no number, once.
+pub(super) async fn quarantine(parts: &Parts, bot: BotId, odd: &[Bytes]) -> Result<(), KeyError> {
+    let subject = Subject {
+        kind: SubjectKind::Bot,
+        id: bot.0,
+    };
+    let key = parts.keys.current_one(subject).await?;
+    let mut random = parts.keys.random();
+    for raw in odd {
+        let digest = Sha256::digest(raw);
+        let sealed = key.seal(&mut random, &quarantine_context(bot, &digest), raw)?;
+        sqlx::query!(
+            "INSERT INTO update_quarantine (bot_id, received_at, reason, digest, raw) VALUES ($1, now(), 'no_number', $2, $3)
+             ON CONFLICT DO NOTHING",
+            bot.0,
+            &digest[..],
+            &sealed
+        )
+        .execute(&parts.pool)
+        .await?;
+    }
+    Ok(())
+}
+
+fn quarantine_context(bot: BotId, digest: &[u8]) -> Vec<u8> {
+    let mut context = vec![b'q'];
+    context.extend_from_slice(&bot.0.to_be_bytes());
+    context.extend_from_slice(digest);
+    context
+}
