@@ -103,7 +103,7 @@ async fn seal(keys: &KeyStore, token: &Token) -> Result<Vec<u8>, KeyError> {
 }
 
 /// Where a sealed token belongs.
-pub(crate) fn token_context(bot: BotId) -> [u8; 9] {
+pub fn token_context(bot: BotId) -> [u8; 9] {
     let mut context = [b't'; 9];
     context[1..].copy_from_slice(&bot.0.to_be_bytes());
     context

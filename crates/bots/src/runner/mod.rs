@@ -8,7 +8,7 @@ mod read;
 mod store;
 
 pub use bot::End;
-pub use read::read;
+pub use read::{Read, read};
 
 use crate::ingest::Ingest;
 use crate::lease::{self, LEASE, Lease};
