@@ -68,6 +68,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/alerts/silences") view=Second(Page::Silences)/>
                     <Route path=path!("/alerts/selection") view=Second(Page::Selection)/>
                     <Route path=path!("/alerts/:alert") view=Second(Page::Alert)/>
+                    <Route path=path!("/bots") view=Second(Page::Bots)/>
+                    <Route path=path!("/bots/:bot") view=Second(Page::Bot)/>
                     <Route path=path!("/operations") view=Second(Page::Operations)/>
                     <Route path=path!("/operations/new") view=Second(Page::Plan)/>
                     <Route path=path!("/operations/:operation") view=Second(Page::Operation)/>

@@ -33,6 +33,8 @@ pub struct Live {
     pub notices: RwSignal<u32>,
     /// People, roles, sessions.
     pub access: RwSignal<u32>,
+    /// Bots: their state and what arrives.
+    pub bots: RwSignal<u32>,
     /// Schedules.
     pub schedules: RwSignal<u32>,
     /// The stream's own state.
@@ -48,6 +50,7 @@ impl Live {
             regions: RwSignal::new(0),
             notices: RwSignal::new(0),
             access: RwSignal::new(0),
+            bots: RwSignal::new(0),
             schedules: RwSignal::new(0),
             link: RwSignal::new(Link::Idle),
         }
@@ -71,6 +74,7 @@ impl Live {
             "regions" => move_on(self.regions),
             "notices" => move_on(self.notices),
             "access" => move_on(self.access),
+            "bots" => move_on(self.bots),
             "schedules" => move_on(self.schedules),
             _ => [
                 self.alerts,
@@ -78,6 +82,7 @@ impl Live {
                 self.regions,
                 self.notices,
                 self.access,
+                self.bots,
                 self.schedules,
             ]
             .into_iter()

@@ -36,6 +36,10 @@ pub enum Page {
     Selection,
     /// `/alerts/{alert}`.
     Alert,
+    /// `/bots`.
+    Bots,
+    /// `/bots/{bot}`.
+    Bot,
     /// `/operations`.
     Operations,
     /// `/operations/new`.
@@ -71,6 +75,8 @@ fn draw(page: Page) -> Node {
         Page::Silences => pages::silences::page(),
         Page::Selection => pages::alerts::selection::page(),
         Page::Alert => pages::alert::page(),
+        Page::Bots => pages::bots::page(),
+        Page::Bot => pages::bot::page(),
         Page::Operations => pages::operations::page(),
         Page::Plan => pages::plan::page(),
         Page::Operation => pages::operation::page(),

@@ -27,6 +27,8 @@ function pages(alert: string, operation: string): [string, string][] {
     ["alerts-selection", `/alerts/selection?alert=${alert}&minutes=30`],
     ["silences", "/alerts/silences"],
     ["alert", `/alerts/${alert}`],
+    ["bots", "/bots"],
+    ["bot", "/bots/700000001"],
     ["operations", "/operations"],
     ["operation", `/operations/${operation}`],
     ["plan", plan("component.restart", "eu-central-1/gateway")],

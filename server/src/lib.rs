@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 pub mod database;
+mod dev;
 mod doctor;
 pub mod http;
 pub mod listener;
@@ -63,6 +64,11 @@ enum Role {
     },
     /// Sends a steady trickle of real requests through every gateway.
     Traffic(ConfigArgs),
+    /// What is for trying out and for demonstrations.
+    Dev {
+        #[command(subcommand)]
+        verb: dev::Verb,
+    },
     /// Brings the databases to this binary's version.
     Migrate(ConfigArgs),
     /// Checks the machine: engines, versions, folder, ports, databases. Changes nothing.
@@ -126,6 +132,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             roles::gateway(&config.load()?, &region, stop_on_signal()?).await?
         }
         Role::Traffic(config) => roles::traffic(&config.load()?, stop_on_signal()?).await?,
+        Role::Dev { verb } => dev::run(verb, stop_on_signal()?).await?,
         Role::Migrate(config) => database::migrate(&config.load()?).await?,
         Role::Admin { config, verb } => admin::run(&config.load()?, verb).await?,
         Role::Ask { door, kind, input } => return cli::ask(&door, kind.as_deref(), &input).await,
@@ -144,7 +151,7 @@ pub fn main() -> ExitCode {
     // People at a terminal read sentences, log collectors read JSON.
     logs::start(matches!(
         arguments.role,
-        Role::Serve { .. } | Role::Runner { .. } | Role::Gateway { .. } | Role::Traffic(_)
+        Role::Serve { .. } | Role::Runner { .. } | Role::Gateway { .. } | Role::Traffic(_) | Role::Dev { .. }
     ));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -24,6 +24,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         access,
         alerts,
         regions,
+        fleet,
     } = wiring::build(&settings)?;
     let state = http::AppState::new(
         &settings,
@@ -37,6 +38,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     loops.spawn(access.run(stop.clone()));
     loops.spawn(alerts.run(stop.clone()));
     loops.spawn(regions.run(stop.clone()));
+    loops.spawn(fleet.run(stop.clone()));
     // Workers, schedules, expiry of approvals, the live hub, the watch on the database.
     loops.spawn(console.run(stop.clone()));
     loops.close();

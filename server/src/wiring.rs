@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use bagua_access::{Access, AccessParts, copy_key};
 use bagua_alerts::{Alerts, AlertsConfig};
 use bagua_core::{Actor, Clock, Console, ConsoleParts};
+use bagua_fleet::{FleetConfig, Room as Fleet};
 use bagua_model::alerts::ListAlerts;
 use bagua_model::region::Environment;
 use bagua_model::regions::{GetWorld, Health};
@@ -24,6 +25,8 @@ pub struct Parts {
     pub alerts: Arc<Alerts>,
     /// The state of the world.
     pub regions: Arc<Regions>,
+    /// The bots.
+    pub fleet: Arc<Fleet>,
 }
 
 /// Builds the console; nothing runs yet, and nothing is connected.
@@ -65,11 +68,15 @@ pub fn build(settings: &Settings) -> anyhow::Result<Parts> {
     let regions = Regions::new(RegionsConfig::from_settings(settings)?, &parts)?;
     bagua_regions::register(&mut parts.registry, Arc::clone(&regions));
 
+    let fleet = Fleet::new(FleetConfig::from_settings(settings, &mut rand::rng())?, &parts)?;
+    bagua_fleet::register(&mut parts.registry, Arc::clone(&fleet));
+
     Ok(Parts {
         console: Console::new(parts),
         access,
         alerts,
         regions,
+        fleet,
     })
 }
 
@@ -83,6 +90,7 @@ pub async fn look(parts: &Parts) {
         tokio::join!(
             Arc::clone(&parts.alerts).run(stop.clone()),
             Arc::clone(&parts.regions).run(stop.clone()),
+            Arc::clone(&parts.fleet).run(stop.clone()),
             live.run(stop.clone())
         )
     };
@@ -96,7 +104,10 @@ pub async fn look(parts: &Parts) {
                     .iter()
                     .all(|region| region.health != Health::Unknown)
             });
-            if known && parts.console.ask(&system, ListAlerts::default()).await.is_ok() {
+            if known
+                && parts.fleet.has_looked()
+                && parts.console.ask(&system, ListAlerts::default()).await.is_ok()
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

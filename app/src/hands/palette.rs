@@ -40,6 +40,11 @@ fn places(ui: Ui, me: &Me, regions: &[String]) -> Vec<Item> {
         Some(place(keys::UI_OVERVIEW_TITLE, "/")),
         Some(place(keys::UI_ROOM_REGIONS, "/regions")),
         Some(place(keys::UI_ROOM_ALERTS, "/alerts")),
+        needs(Permission::BotsView, place(keys::UI_ROOM_BOTS, "/bots")),
+        needs(
+            Permission::BotsManage,
+            place(keys::UI_PALETTE_ADD_BOT, "/bots#add"),
+        ),
         Some(place(keys::UI_NAV_OPERATIONS, "/operations")),
         needs(
             Permission::OperationsApprove,

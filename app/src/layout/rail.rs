@@ -19,7 +19,7 @@ const ROOMS: [Room; 8] = [
     Room(trigram::THUNDER, keys::UI_ROOM_INCIDENTS, None),
     Room(trigram::WIND, keys::UI_ROOM_DEPLOYMENTS, None),
     Room(trigram::EARTH, keys::UI_ROOM_BACKUPS, None),
-    Room(trigram::LAKE, keys::UI_ROOM_BOTS, None),
+    Room(trigram::LAKE, keys::UI_ROOM_BOTS, Some("/bots")),
     Room(trigram::WATER, keys::UI_ROOM_COMPLIANCE, None),
     Room(trigram::MOUNTAIN, keys::UI_ROOM_ACCESS, Some("/access")),
 ];

@@ -5,6 +5,8 @@ pub mod alert;
 pub mod alerts;
 pub mod approvals;
 pub mod audit;
+pub mod bot;
+pub mod bots;
 pub mod charts;
 pub mod compare;
 pub mod component;

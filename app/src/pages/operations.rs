@@ -157,6 +157,7 @@ pub fn target(noun: &str, id: &str) -> Node {
     match noun {
         "component" => html! { <a href=rows::component_href(id)>{words}</a> },
         "alert" => html! { <a href=format!("/alerts/{id}")>{noun.to_owned()}</a> },
+        "bot" => html! { <a href=format!("/bots/{id}")>{words}</a> },
         "operation" => html! { <a href=format!("/operations/{id}")>{noun.to_owned()}</a> },
         _ => html! { <span>{noun.to_owned()} " " {crate::ui::short_id(words)}</span> },
     }

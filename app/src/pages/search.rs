@@ -12,6 +12,7 @@ use crate::ui::{empty, rows, state, title, views};
 use bagua_markup::html;
 use bagua_model::access::{ListPeople, Permission};
 use bagua_model::alerts::{AlertState, ListAlerts};
+use bagua_model::bots::ListBots;
 use bagua_model::operation::{ListOperations, ListSchedules};
 use bagua_model::regions::{ComponentView, GetWorld};
 use bagua_model::text::keys;
@@ -32,6 +33,7 @@ pub fn page() -> Node {
     let parts = [
         may(Permission::RegionsRead).then(|| components(ui, live, text)),
         may(Permission::AlertsRead).then(|| alerts(ui, live, text, AlertState::Firing)),
+        may(Permission::BotsView).then(|| bots(ui, live, text)),
         may(Permission::OperationsRead).then(|| operations(ui, live, text)),
         may(Permission::PeopleRead).then(|| people(ui, live, text)),
         may(Permission::SchedulesRead).then(|| schedules(ui, live, text)),
@@ -108,6 +110,29 @@ fn components(ui: Ui, live: Live, text: Memo<String>) -> Node {
             .take(MOST.into());
         let rows = hits.map(|c| component(ui, c)).collect();
         part(ui, keys::UI_SEARCH_COMPONENTS, text, None, rows)
+    })
+}
+
+fn bots(ui: Ui, live: Live, text: Memo<String>) -> Node {
+    let fleet = asked(move || (ListBots::default(), live.bots.get()));
+    fleet.show(ui, move |fleet| {
+        let wanted = text.get().to_lowercase();
+        let wanted = wanted.trim_start_matches('@');
+        let hits = fleet
+            .bots
+            .iter()
+            .filter(|bot| format!("{} {}", bot.username, bot.bot).to_lowercase().contains(wanted));
+        let row = |bot: &bagua_model::bots::BotView| {
+            html! {
+                <li class="row">
+                    {state::condition(ui, bot.condition)}
+                    <span class="row-main"><a href=format!("/bots/{}", bot.bot)>{format!("@{}", bot.username)}</a></span>
+                    <span class="row-place">{ui.region(bot.region.as_str())}</span>
+                </li>
+            }
+        };
+        let rows = hits.take(MOST.into()).map(row).collect();
+        part(ui, keys::UI_SEARCH_BOTS, text, Some("/bots".to_owned()), rows)
     })
 }
 

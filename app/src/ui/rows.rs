@@ -110,6 +110,7 @@ fn subject_href(subject: &str) -> Option<String> {
     match noun {
         "component" => Some(component_href(id)),
         "region" => Some(format!("/regions/{id}")),
+        "bot" => Some(format!("/bots/{id}")),
         "alert" => Some(format!("/alerts/{id}")),
         "operation" => Some(format!("/operations/{id}")),
         _ => None,

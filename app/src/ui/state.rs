@@ -4,6 +4,7 @@ use crate::i18n::Ui;
 use crate::ui::node::Node;
 use bagua_markup::html;
 use bagua_model::alerts::Severity;
+use bagua_model::bots::BotCondition;
 use bagua_model::operation::{OperationState, StepState};
 use bagua_model::regions::Health;
 use bagua_model::text::keys;
@@ -38,6 +39,25 @@ pub fn health_word(ui: Ui, health: Health) -> &'static str {
 /// Shape and word of a region's or component's state.
 pub fn health(ui: Ui, health: Health) -> Node {
     badge(health_class(health), health_word(ui, health))
+}
+
+/// The class of what a bot is doing.
+pub const fn condition_class(condition: BotCondition) -> &'static str {
+    match condition {
+        BotCondition::Invalid | BotCondition::Failed => "critical",
+        BotCondition::Conflict | BotCondition::Retrying => "warning",
+        BotCondition::Unowned => "unknown",
+        BotCondition::Starting | BotCondition::Draining => "info",
+        BotCondition::Running => "healthy",
+        BotCondition::Stopped => "stopped",
+    }
+}
+
+/// Shape and word of what a bot is doing.
+pub fn condition(ui: Ui, condition: BotCondition) -> Node {
+    let class = condition_class(condition);
+    let word = ui.key(&format!("bot.condition.{condition}"));
+    html! { <span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{word}</span> }
 }
 
 /// The class of a severity.

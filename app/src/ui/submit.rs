@@ -194,11 +194,13 @@ pub fn with_note_and(
 /// The button that confirms a plan, named for what it does.
 pub fn confirm_label(ui: Ui, kind: &str) -> &'static str {
     ui.t(match kind {
-        "component.restart" => keys::UI_ACTION_RESTART,
-        "component.stop" => keys::UI_ACTION_STOP,
+        "component.restart" | "bot.restart" => keys::UI_ACTION_RESTART,
+        "component.stop" | "bot.stop" => keys::UI_ACTION_STOP,
         "alerts.acknowledge" => keys::UI_ALERTS_ACKNOWLEDGE,
         "silence.expire" => keys::UI_SILENCES_EXPIRE,
-        "component.start" => keys::UI_ACTION_START,
+        "component.start" | "bot.start" => keys::UI_ACTION_START,
+        "bot.add" => keys::UI_BOTS_ADD,
+        "bot.replace_token" => keys::UI_BOTS_REPLACE,
         _ => keys::UI_PLAN_CONFIRM,
     })
 }

@@ -227,10 +227,8 @@ pub struct UpdateView {
     pub received_at: OffsetDateTime,
     /// Its kind, whatever Telegram calls it.
     pub kind: String,
-    /// What it carries beside text: `photo`, `voice`.
+    /// What it carries beside text, `photo` or `voice`, only where content may be read.
     pub media: Option<String>,
-    /// Whether it carries a text.
-    pub has_text: bool,
     /// The chat, only where content may be read.
     pub chat: Option<i64>,
     /// The sender, only where content may be read.
@@ -307,7 +305,10 @@ impl TokenInput {
 
     /// The part behind the bot's number of the sealed form; nothing for what somebody typed.
     pub fn sealed(&self) -> Option<&str> {
-        self.0.strip_prefix(SEALED_PREFIX)?.split_once(':').map(|(_, sealed)| sealed)
+        self.0
+            .strip_prefix(SEALED_PREFIX)?
+            .split_once(':')
+            .map(|(_, sealed)| sealed)
     }
 
     /// Everything. For sealing it, and for nothing that is shown or logged.
@@ -429,7 +430,8 @@ pub struct ReplaceToken {
 
 impl Operation for ReplaceToken {
     const KIND: &'static str = "bot.replace_token";
-    const EXAMPLE: &'static str = r#"{"bot":700000001,"region":"eu-west-1","token":"700000001:put_the_token_of_BotFather_in_here"}"#;
+    const EXAMPLE: &'static str =
+        r#"{"bot":700000001,"region":"eu-west-1","token":"700000001:put_the_token_of_BotFather_in_here"}"#;
     const PERMISSION: Permission = Permission::BotsManage;
     const RISK: Risk = Risk::Moderate;
     const SECRET: bool = true;

@@ -287,7 +287,10 @@ impl Settings {
             if server.name.is_empty() || !server.name.chars().all(plain) {
                 return refuse("telegram.servers.name", "use letters, digits and hyphens");
             }
-            if self.telegram.servers[..n].iter().any(|other| other.name == server.name) {
+            if self.telegram.servers[..n]
+                .iter()
+                .any(|other| other.name == server.name)
+            {
                 return refuse("telegram.servers.name", "give each server a name of its own");
             }
             if !server.url.starts_with("http://") && !server.url.starts_with("https://") {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use bagua_model::settings::{
-    Alerts, Cell, ClientHeader, Component, Database, Engine, Keys, Listen, Metrics, Secret, Settings, Supervisor,
-    Telegram, TelegramServer,
+    Alerts, Cell, ClientHeader, Component, Database, Engine, Keys, Listen, Metrics, Secret, Settings,
+    Supervisor, Telegram, TelegramServer,
 };
 use serde_json::json;
 

@@ -21,6 +21,8 @@ pub struct Config {
     pub local: bool,
     /// What time it is.
     pub clock: SimClock,
+    /// Routes of whoever runs it, beside Telegram's: a health check, metrics.
+    pub beside: Router,
 }
 
 pub(crate) struct Inner {
@@ -61,7 +63,8 @@ impl Sim {
         let router = Router::new()
             .nest("/sim", control::router())
             .fallback(api::handle)
-            .with_state(inner.clone());
+            .with_state(inner.clone())
+            .merge(inner.config.beside.clone());
         let stop = CancellationToken::new();
         tokio::spawn(server::serve(listener, router, stop.clone()));
         Ok(Self { inner, address, stop })

@@ -35,12 +35,13 @@ pub static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
 });
 
 /// What people say instead of a kind's own name: noun, verb, kind.
-const SAID: [(&str, &str, &str); 14] = [
+const SAID: [(&str, &str, &str); 15] = [
     ("regions", "list", "regions.world"),
     ("regions", "show", "regions.region"),
     ("components", "list", "regions.world"),
     ("components", "show", "regions.component"),
     ("alerts", "show", "alerts.get"),
+    ("bots", "show", "bots.one"),
     ("alerts", "ack", "alert.acknowledge"),
     ("alerts", "unack", "alert.unacknowledge"),
     ("operations", "show", "operations.get"),
@@ -53,10 +54,11 @@ const SAID: [(&str, &str, &str); 14] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 13] = [
+pub const NOUNS: [&str; 14] = [
     "alerts",
     "approvals",
     "audit",
+    "bots",
     "components",
     "events",
     "notices",
@@ -154,6 +156,9 @@ mod tests {
             ("operations", "cancel", "operation.cancel"),
             ("operations", "approve", "operation.approve"),
             ("audit", "list", "audit.list"),
+            ("bots", "list", "bots.list"),
+            ("bot", "stop", "bot.stop"),
+            ("bots", "show", "bots.one"),
             ("tokens", "create", "token.create"),
             ("tokens", "list", "tokens.list"),
             ("tokens", "revoke", "token.revoke"),

@@ -41,6 +41,7 @@ fn permission(topic: &str) -> Option<Permission> {
         "alerts" => Permission::AlertsRead,
         "operations" => Permission::OperationsRead,
         "regions" | "notices" => Permission::RegionsRead,
+        "bots" => Permission::BotsView,
         "access" => Permission::PeopleRead,
         "schedules" => Permission::SchedulesRead,
         _ => return None,

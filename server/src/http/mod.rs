@@ -1,6 +1,7 @@
 //! The console over HTTP: pages, server functions, forms, the live stream and the hooks for machines.
 
 pub mod api;
+mod bots;
 pub mod client;
 mod forms;
 mod guard;
@@ -142,6 +143,8 @@ pub fn router(state: AppState) -> Router {
         .route("/reset", get(pages::page).post(forms::accept_invitation))
         .route("/preferences", get(pages::page).post(forms::preferences))
         .route("/submit/{kind}", post(forms::submit))
+        .route("/bots", get(pages::page).post(bots::add))
+        .route("/bots/{bot}", get(pages::page).post(bots::replace))
         .route("/access/tokens", get(pages::page).post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))
         .layer(in_time);

@@ -101,6 +101,17 @@ impl CellDatabase {
             .clone()
     }
 
+    /// Waits until the database is this region's and can be worked with; `false` when `stop` came first.
+    pub async fn ready(&self, stop: &CancellationToken) -> bool {
+        while self.condition() != Condition::Ready {
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(BACKOFF_FIRST) => {}
+            }
+        }
+        !stop.is_cancelled()
+    }
+
     /// Beats until `stop`: at once when a request had no success, and after a failure with growing pauses.
     pub async fn keep_beating(&self, stop: CancellationToken) {
         let mut pause = BACKOFF_FIRST;

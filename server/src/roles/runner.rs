@@ -1,5 +1,6 @@
 //! `bagua runner`: a region's worker. It holds the region's data database and answers what its gateway forwards.
 
+use super::bots;
 use super::cache::{Cache, Read};
 use super::cell::{CellDatabase, Condition, Identity};
 use super::{DRAIN, VERSION, component, loopback, problem, rfc3339};
@@ -56,6 +57,17 @@ pub async fn runner(settings: &Settings, region: &str, stop: CancellationToken) 
         let (runner, stop) = (Arc::clone(&runner), stop.clone());
         async move { runner.database.keep_beating(stop).await }
     });
+    let runs_bots = tokio::spawn({
+        let bots = bots::Bots::new(settings, region)?;
+        let (runner, stop) = (Arc::clone(&runner), stop.clone());
+        async move {
+            if let Some(bots) = bots
+                && runner.database.ready(&stop).await
+            {
+                bots.run(stop).await;
+            }
+        }
+    });
     let sampled = Arc::clone(&runner);
     let router = Router::new()
         .route("/health", get(health))
@@ -64,12 +76,17 @@ pub async fn runner(settings: &Settings, region: &str, stop: CancellationToken) 
         .with_state(runner)
         .merge(telemetry::metrics_route(None, move || sampled.database.sample()));
     listener::serve(listener, telemetry::track(router), stop, DRAIN).await?;
+    // What was received is stored, and the leases are given back.
+    if tokio::time::timeout(bots::DRAIN, runs_bots).await.is_err() {
+        tracing::warn!("the bots did not come to an end in time; their leases lapse by themselves");
+    }
     // Ended by the same token; a connection that hangs must not hold the process.
     let _ = tokio::time::timeout(DRAIN, beating).await;
     Ok(())
 }
 
 fn describe() {
+    bots::describe();
     describe_counter!(
         "cache_requests_total",
         "Reads of the cache by result: hit, miss, error."

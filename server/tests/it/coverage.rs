@@ -13,8 +13,16 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 6] = [
+const FROM_AN_ENGINE: [&str; 14] = [
     "alerts.delivery",
+    "bot.add",
+    "bot.replace_token",
+    "bot.restart",
+    "bot.start",
+    "bot.stop",
+    "bots.content",
+    "bots.one",
+    "bots.tail",
     "regions.trends",
     "platform.performance",
     "platform.business",
@@ -241,6 +249,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "alerts.groups",
         "alerts.list",
         "audit.list",
+        "bots.list",
         "events.recent",
         "operations.get",
         "operations.inbox",

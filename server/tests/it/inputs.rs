@@ -238,6 +238,18 @@ pub async fn inputs(
         ),
         ("alerts.history", json!({ "alert": seed.alert })),
         ("alerts.list", serde_json::to_value(all)?),
+        // The cells are away, so there need be no such bot.
+        (
+            "bot.add",
+            json!({ "region": region, "server": "telegram", "token": format!("700000001:{}", "x".repeat(35)) }),
+        ),
+        ("bot.start", json!({ "bot": 700_000_001, "region": region })),
+        ("bot.stop", json!({ "bot": 700_000_001, "region": region })),
+        ("bot.restart", json!({ "bot": 700_000_001, "region": region })),
+        (
+            "bot.replace_token",
+            json!({ "bot": 700_000_001, "region": region, "token": format!("700000001:{}", "x".repeat(35)) }),
+        ),
         ("component.restart", gateway.clone()),
         (
             "component.start",

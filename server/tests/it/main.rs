@@ -3,6 +3,7 @@
 
 mod api;
 mod audit_rows;
+mod bots;
 mod command;
 mod coverage;
 mod cross_site;

@@ -131,10 +131,12 @@ impl House {
             access,
             alerts,
             regions,
+            fleet,
         } = &self.parts;
         tokio::spawn(Arc::clone(access).run(self.stop.clone()));
         tokio::spawn(Arc::clone(alerts).run(self.stop.clone()));
         tokio::spawn(Arc::clone(regions).run(self.stop.clone()));
+        tokio::spawn(Arc::clone(fleet).run(self.stop.clone()));
         tokio::spawn(Arc::clone(console).run(self.stop.clone()));
     }
 
@@ -393,6 +395,12 @@ socket = "{socket}"
 webhook_token = "{WEBHOOK_TOKEN}"
 [metrics]
 token = "{METRICS_TOKEN}"
+[[cells]]
+region = "{AWAY}"
+url = "postgres://nobody@127.0.0.1:9/away"
+[[cells]]
+region = "{HOME}"
+url = "postgres://nobody@127.0.0.1:9/away"
 "#,
         site = folder.join("site").display(),
         socket = socket.display(),

@@ -1,0 +1,256 @@
+//! The fleet: every bot, who runs it, what waits; and the form that adds one.
+//!
+//! The form is a plain one, with script and without: the token goes to the server in the body of a POST, is sealed there,
+//! and is never in an address.
+
+use super::query;
+use crate::asked::asked;
+use crate::context::Flash;
+use crate::i18n::Ui;
+use crate::live::Live;
+use crate::ui::form::{action, flash_of, plan_href, refusal};
+use crate::ui::node::Node;
+use crate::ui::{age, empty, state, title};
+use bagua_markup::html;
+use bagua_model::access::Permission;
+use bagua_model::bots::{
+    BotCondition, BotDesired, BotView, FleetView, ListBots, RestartBot, StartBot, StopBot,
+};
+use bagua_model::region::{RegionId, Scope};
+use bagua_model::text::keys;
+use leptos::prelude::*;
+
+const PATH: &str = "/bots";
+
+/// `/bots`.
+pub fn page() -> Node {
+    let ui = Ui::get();
+    let live = Live::get();
+    let region = query("region");
+    let flash = crate::info().with_value(|info| flash_of(info, &PATH[1..]));
+    let list = asked(move || {
+        let region = Some(region.get()).filter(|r| !r.is_empty()).map(RegionId::new);
+        (ListBots { region }, live.bots.get())
+    });
+    html! {
+        {title(ui.t(keys::UI_BOTS_TITLE))}
+        <div class="page-head">
+            <div>
+                <h1>{ui.t(keys::UI_BOTS_TITLE)}</h1>
+                <p class="page-state">{ui.t(keys::UI_BOTS_INTRO)}</p>
+            </div>
+        </div>
+        {list.show(ui, move |fleet| fleet_view(ui, fleet, flash.as_ref()))}
+    }
+}
+
+fn fleet_view(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
+    let away = fleet
+        .away
+        .iter()
+        .map(|r| ui.region(r.as_str()))
+        .collect::<Vec<_>>()
+        .join(" · ");
+    let demo = fleet.bots.iter().any(|bot| bot.simulator);
+    html! {
+        {(!away.is_empty()).then(|| html! {
+            <p class="notice warning" role="status"><i class="mark unknown" aria-hidden="true"></i>{ui.tx(keys::UI_BOTS_AWAY, &[("regions", &away)])}</p>
+        })}
+        {demo.then(|| html! { <p class="notice info"><i class="mark info" aria-hidden="true"></i>{ui.t(keys::UI_BOTS_DEMO)}</p> })}
+        <section class="card">
+            {if fleet.bots.is_empty() {
+                empty(ui.t(keys::UI_BOTS_NONE), ui.t(keys::UI_BOTS_NONE_NEXT))
+            } else {
+                table(ui, &fleet.bots)
+            }}
+        </section>
+        {form(ui, fleet, flash)}
+    }
+}
+
+fn head(ui: Ui, name: &'static str, help: &'static str) -> Node {
+    html! { <th scope="col" class="num"><span title=ui.t(help)>{ui.t(name)}</span></th> }
+}
+
+fn table(ui: Ui, bots: &[BotView]) -> Node {
+    let rows = bots.iter().map(|bot| row(ui, bot)).collect::<Node>();
+    html! {
+        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_BOTS_TITLE)>
+            <table class="fleet">
+                <thead>
+                    <tr>
+                        <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_BOT)}</th>
+                        <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
+                        <th scope="col">{ui.t(keys::UI_COLUMN_REGION)}</th>
+                        <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_OWNER)}</th>
+                        {head(ui, keys::UI_BOTS_COLUMN_FENCE, keys::UI_BOTS_FENCE_HELP)}
+                        <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_MODE)}</th>
+                        {head(ui, keys::UI_BOTS_COLUMN_LAG, keys::UI_BOTS_LAG_HELP)}
+                        <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_PENDING)}</th>
+                        {head(ui, keys::UI_BOTS_COLUMN_STORED, keys::UI_BOTS_STORED_HELP)}
+                        <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_LAST)}</th>
+                        <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn row(ui: Ui, bot: &BotView) -> Node {
+    html! {
+        <tr class=state::condition_class(bot.condition)>
+            <th scope="row"><a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> {badge(ui, bot)}</th>
+            <td>{state::condition(ui, bot.condition)}</td>
+            <td>{ui.region(bot.region.as_str())}</td>
+            <td>{owner(ui, bot)}</td>
+            <td class="num">{bot.fence}</td>
+            <td>{ui.key(&format!("bot.mode.{}", bot.mode))}</td>
+            <td class="num">{lag(ui, bot)}</td>
+            <td class="num">{pending(ui, bot)}</td>
+            <td class="num">{known(bot.stored)}</td>
+            <td class="num">{last(ui, bot)}</td>
+            <td class="row-actions">{actions(ui, bot, "small", PATH)}</td>
+        </tr>
+    }
+}
+
+/// That nobody is behind what it receives.
+pub fn badge(ui: Ui, bot: &BotView) -> Node {
+    if !bot.simulator {
+        return ().into();
+    }
+    html! { <span class="tag" title=ui.t(keys::UI_BOTS_SIMULATOR_TITLE)>{ui.t(keys::UI_BOTS_SIMULATOR)}</span> }
+}
+
+/// Which process; the whole name on hover.
+pub fn owner(ui: Ui, bot: &BotView) -> Node {
+    match &bot.owner {
+        Some(owner) => {
+            let short = owner.rsplit(':').next().unwrap_or(owner).to_owned();
+            html! { <code title=owner.clone()>{short}</code> }
+        }
+        None => html! { <span class="muted">{ui.t(keys::UI_BOTS_NOBODY)}</span> },
+    }
+}
+
+/// A number, or that it is not known.
+pub fn known(number: Option<i64>) -> String {
+    number.map_or_else(|| "–".to_owned(), |n| n.to_string())
+}
+
+/// How late the last message was stored.
+pub fn lag(ui: Ui, bot: &BotView) -> String {
+    match bot.lag_ms {
+        None => known(None),
+        Some(ms) if ms < 1_000 => "< 1 s".to_owned(),
+        Some(ms) => ui.span(ms / 1_000),
+    }
+}
+
+/// What waits, and when Telegram was asked.
+pub fn pending(ui: Ui, bot: &BotView) -> Node {
+    let asked = bot
+        .asked_at
+        .map(|at| format!("{} {}", ui.t(keys::UI_BOTS_AS_OF), ui.local(at)));
+    html! { <span title=asked.unwrap_or_default()>{known(bot.pending)}</span> }
+}
+
+/// When something last arrived.
+pub fn last(ui: Ui, bot: &BotView) -> Node {
+    match bot.last_received_at {
+        Some(at) => age(ui, at),
+        None => known(None).into(),
+    }
+}
+
+/// What can be done with a bot.
+pub fn actions(ui: Ui, bot: &BotView, class: &'static str, back: &str) -> Node {
+    let refused = crate::info()
+        .with_value(|info| crate::ui::form::refused(ui, info, Permission::BotsManage, Some(&bot.region)));
+    let (id, region) = (bot.bot, bot.region.clone());
+    let start = StartBot {
+        bot: id,
+        region: region.clone(),
+    };
+    if bot.desired == BotDesired::Stopped {
+        return action(ui.t(keys::UI_BOTS_START), plan_href(&start, back), class, refused);
+    }
+    let left = matches!(bot.condition, BotCondition::Failed | BotCondition::Invalid);
+    let restart = RestartBot {
+        bot: id,
+        region: region.clone(),
+    };
+    let stop = StopBot { bot: id, region };
+    html! {
+        {left.then(|| action(ui.t(keys::UI_BOTS_START), plan_href(&start, back), class, refused.clone()))}
+        {action(ui.t(keys::UI_BOTS_RESTART), plan_href(&restart, back), class, refused.clone())}
+        {action(ui.t(keys::UI_BOTS_STOP), plan_href(&stop, back), class, refused)}
+    }
+}
+
+/// One choice of a select.
+fn choice(value: &str, words: String, chosen: &str) -> Node {
+    html! { <option value=value.to_owned() selected=value == chosen>{words}</option> }
+}
+
+/// The field that a token is typed into. It is never filled in again.
+pub fn token_field(ui: Ui) -> Node {
+    html! {
+        <label class="field wide">
+            <span>{ui.t(keys::UI_BOTS_FIELD_TOKEN)}</span>
+            <input type="password" name="token" required maxlength="200" autocomplete="off" spellcheck="false" placeholder="123456789:…"/>
+        </label>
+    }
+}
+
+fn form(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
+    let (environment, regions, me) =
+        crate::info().with_value(|info| (info.environment, info.regions.clone(), info.me.clone()));
+    let may = |region: &RegionId| {
+        let scope = Scope {
+            environment: Some(environment),
+            region: Some(region.clone()),
+        };
+        me.as_ref()
+            .is_some_and(|me| me.may(Permission::BotsManage, &scope))
+    };
+    let regions: Vec<RegionId> = regions.into_iter().filter(|region| may(region)).collect();
+    if regions.is_empty() {
+        return ().into();
+    }
+    if !fleet.has_keys {
+        return html! { <p class="notice warning">{ui.t(keys::UI_BOTS_NO_KEYS)}</p> };
+    }
+    let typed = |name| flash.and_then(|flash| flash.value(name)).unwrap_or_default();
+    let places = regions
+        .iter()
+        .map(|r| choice(r.as_str(), ui.region(r.as_str()), typed("place")))
+        .collect::<Node>();
+    let servers = fleet
+        .servers
+        .iter()
+        .map(|server| {
+            let words = if server.simulator {
+                format!("{} ({})", server.name, ui.t(keys::UI_BOTS_SIMULATOR))
+            } else {
+                server.name.clone()
+            };
+            choice(&server.name, words, typed("server"))
+        })
+        .collect::<Node>();
+    html! {
+        <section class="card" id="add">
+            <h2>{ui.t(keys::UI_BOTS_ADD)}</h2>
+            <p class="field-help">{ui.t(keys::UI_BOTS_ADD_INTRO)}</p>
+            {refusal(ui, flash)}
+            <form method="post" action=PATH class="token-form">
+                {token_field(ui)}
+                <label class="field"><span>{ui.t(keys::UI_BOTS_FIELD_REGION)}</span><select name="place">{places}</select></label>
+                <label class="field"><span>{ui.t(keys::UI_BOTS_FIELD_SERVER)}</span><select name="server">{servers}</select></label>
+                <button class="button primary">{ui.t(keys::UI_BOTS_CHECK)}</button>
+            </form>
+        </section>
+    }
+}

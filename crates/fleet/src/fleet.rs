@@ -1,0 +1,132 @@
+//! What the last look found, and how a cell's row becomes what readers see.
+
+use crate::config::{FleetConfig, Server};
+use crate::store::Row;
+use bagua_core::Granted;
+use bagua_model::bots::{BotView, FleetView, ServerView};
+use bagua_model::region::{Environment, RegionId};
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+/// What was found out beside the row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extra {
+    /// Updates in the ledger, and when they were counted.
+    pub(crate) stored: Option<(i64, OffsetDateTime)>,
+    /// Updates that wait at Telegram, and when it was asked.
+    pub(crate) pending: Option<(i64, OffsetDateTime)>,
+    /// How late the last message was stored, in milliseconds, and of which update that is known.
+    pub(crate) lag: Option<(i64, Option<i64>)>,
+}
+
+/// One cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CellSeen {
+    /// As they were seen last.
+    pub(crate) bots: Vec<BotView>,
+    /// Whether the last look had no answer.
+    pub(crate) away: bool,
+}
+
+/// All cells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fleet {
+    pub(crate) cells: BTreeMap<RegionId, CellSeen>,
+    pub(crate) has_keys: bool,
+    pub(crate) servers: Vec<ServerView>,
+}
+
+impl Fleet {
+    /// Before the first look: a cell that nobody has asked is not known to be there.
+    pub(crate) fn unseen(config: &FleetConfig) -> Fleet {
+        Fleet {
+            cells: config
+                .cells
+                .iter()
+                .map(|cell| {
+                    let seen = CellSeen {
+                        bots: Vec::new(),
+                        away: true,
+                    };
+                    (cell.region.clone(), seen)
+                })
+                .collect(),
+            has_keys: config.keys.is_some(),
+            servers: config
+                .servers
+                .iter()
+                .map(|server| ServerView {
+                    name: server.name.clone(),
+                    simulator: server.simulator,
+                })
+                .collect(),
+        }
+    }
+
+    /// The part that `granted` reaches, and of that the wanted region.
+    pub(crate) fn visible(
+        &self,
+        granted: &Granted,
+        environment: Environment,
+        wanted: Option<&RegionId>,
+    ) -> FleetView {
+        let cells = self.cells.iter().filter(|(region, _)| {
+            granted.reaches(environment, Some(region)) && wanted.is_none_or(|wanted| wanted == *region)
+        });
+        let (mut bots, mut away) = (Vec::new(), Vec::new());
+        for (region, cell) in cells {
+            bots.extend(cell.bots.iter().cloned());
+            if cell.away {
+                away.push(region.clone());
+            }
+        }
+        bots.sort_by(|a, b| (a.condition, &a.username, a.bot).cmp(&(b.condition, &b.username, b.bot)));
+        FleetView {
+            bots,
+            away,
+            has_keys: self.has_keys,
+            servers: self.servers.clone(),
+        }
+    }
+
+    /// A bot as it was last seen.
+    pub(crate) fn find(&self, bot: i64) -> Option<&BotView> {
+        self.cells
+            .values()
+            .flat_map(|cell| &cell.bots)
+            .find(|view| view.bot == bot)
+    }
+}
+
+/// A row as readers see it.
+pub(crate) fn view(row: Row, region: &RegionId, servers: &[Server], extra: &Extra) -> BotView {
+    let server = servers
+        .iter()
+        .find(|server| server.base.to_string() == row.base_url);
+    let (condition, desired, mode) = (row.condition(), row.desired(), row.mode());
+    // What an owner before this one said last is no error of now.
+    let speaks = row.state_generation == Some(row.generation);
+    BotView {
+        bot: row.bot_id,
+        username: row.username,
+        region: region.clone(),
+        simulator: server.is_some_and(|server| server.simulator),
+        server: server.map_or(row.base_url, |server| server.name.clone()),
+        mode,
+        desired,
+        condition,
+        error: row.class.filter(|_| speaks),
+        detail: row.detail.filter(|_| speaks),
+        since: row.since,
+        owner: row.owner,
+        fence: row.fence,
+        stored: extra.stored.map(|(stored, _)| stored),
+        counted_at: extra.stored.map(|(_, at)| at),
+        last_received_at: row.last_received_at,
+        lag_ms: extra.lag.and_then(|(_, lag)| lag),
+        pending: extra.pending.map(|(pending, _)| pending),
+        asked_at: extra.pending.map(|(_, at)| at),
+        quarantined: row.quarantined,
+        created_at: row.created_at,
+    }
+}

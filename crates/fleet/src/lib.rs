@@ -1,0 +1,102 @@
+//! The room Bots of the console: the fleet and what can be done with it. See the README.
+//!
+//! The bots themselves run in `bagua runner` (`crates/bots`); this room reads what they wrote down and writes down what is
+//! wanted of them.
+
+mod config;
+mod fleet;
+mod operations;
+mod queries;
+mod store;
+mod tokens;
+mod watch;
+
+pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
+
+use arc_swap::ArcSwap;
+use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
+use bagua_model::bots::{
+    AddBot, GetBot, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot, TailBot,
+};
+use bagua_model::failure::Failure;
+use bagua_model::region::RegionId;
+use bagua_model::text::{Text, keys};
+use bagua_telegram::{TelegramError, Transport};
+use fleet::Fleet;
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a connection to a Bot API server may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Why the room cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// No client for Bot API servers.
+    #[error("the client for Bot API servers cannot be made")]
+    Transport(#[from] TelegramError),
+}
+
+/// The room.
+pub struct Room {
+    config: FleetConfig,
+    transport: Transport,
+    /// The newest look at all cells; the list is answered from it.
+    fleet: ArcSwap<Fleet>,
+    looked: AtomicBool,
+    live: LiveHub,
+    clock: Clock,
+    console: ConsoleHandle,
+}
+
+impl Room {
+    /// The room, without any bot until [`Room::run`] has looked.
+    ///
+    /// # Errors
+    /// [`FleetError`]. Nothing is connected yet.
+    pub fn new(config: FleetConfig, parts: &ConsoleParts) -> Result<Arc<Room>, FleetError> {
+        Ok(Arc::new(Room {
+            transport: Transport::new(CONNECT)?,
+            fleet: ArcSwap::from_pointee(Fleet::unseen(&config)),
+            looked: AtomicBool::new(false),
+            live: parts.live.clone(),
+            clock: parts.clock.clone(),
+            console: parts.handle.clone(),
+            config,
+        }))
+    }
+
+    /// Whether all cells have been asked once, with or without an answer.
+    pub fn has_looked(&self) -> bool {
+        self.looked.load(Ordering::Relaxed)
+    }
+
+    /// The data database of a region.
+    fn cell(&self, region: &RegionId) -> Result<&PgPool, Failure> {
+        let cell = self.config.cells.iter().find(|cell| cell.region == *region);
+        cell.map(|cell| &cell.pool)
+            .ok_or_else(|| Failure::field("region", Text::new(keys::BOT_NO_CELL).with("region", region)))
+    }
+}
+
+/// A cell that does not answer, for whoever asked it.
+fn away(region: &RegionId, error: &sqlx::Error) -> Failure {
+    tracing::warn!(%region, error = error as &dyn std::error::Error, "the data database does not answer");
+    Failure::unavailable(format!("@{}", keys::NOUN_CELL))
+}
+
+/// Registers what the room answers and carries out.
+pub fn register(registry: &mut Registry, room: Arc<Room>) {
+    registry
+        .query::<ListBots>(Arc::clone(&room))
+        .query::<GetBot>(Arc::clone(&room))
+        .query::<TailBot>(Arc::clone(&room))
+        .query::<ReadBot>(Arc::clone(&room))
+        .operation::<AddBot>(Arc::clone(&room))
+        .operation::<StartBot>(Arc::clone(&room))
+        .operation::<StopBot>(Arc::clone(&room))
+        .operation::<RestartBot>(Arc::clone(&room))
+        .operation::<ReplaceToken>(room);
+}

@@ -1,0 +1,215 @@
+//! What is read from a cell. Writing is `bagua_bots::catalogue`'s.
+
+use bagua_model::bots::{BotCondition, BotDesired, BotMode, LeaseChange, LeaseEvent};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+/// A bot as its cell has it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub bot_id: i64,
+    pub username: String,
+    pub base_url: String,
+    pub mode: String,
+    pub desired: String,
+    pub generation: i64,
+    pub created_at: OffsetDateTime,
+    pub fence: i64,
+    pub next_offset: i64,
+    /// Nobody when the lease has ended.
+    pub owner: Option<String>,
+    pub state: Option<String>,
+    pub class: Option<String>,
+    pub detail: Option<String>,
+    pub since: Option<OffsetDateTime>,
+    pub state_fence: Option<i64>,
+    pub state_generation: Option<i64>,
+    pub last_update: Option<i64>,
+    pub last_received_at: Option<OffsetDateTime>,
+    pub quarantined: i64,
+}
+
+impl Row {
+    /// What is wanted.
+    pub fn desired(&self) -> BotDesired {
+        // The table's CHECK knows the same two words.
+        self.desired.parse().unwrap_or(BotDesired::Stopped)
+    }
+
+    /// How updates come.
+    pub fn mode(&self) -> BotMode {
+        self.mode.parse().unwrap_or(BotMode::Polling)
+    }
+
+    /// What the bot is doing. A state counts only when it was said by this owner about these settings: what an earlier
+    /// owner said is no news of the present one.
+    pub fn condition(&self) -> BotCondition {
+        use BotCondition as C;
+        let about_these_settings = self.state_generation == Some(self.generation);
+        let by_this_owner = self.state_fence == Some(self.fence);
+        let state = self.state.as_deref().unwrap_or_default();
+        match (self.desired(), self.owner.is_some()) {
+            (BotDesired::Stopped, true) => C::Draining,
+            (BotDesired::Stopped, false) => C::Stopped,
+            // Nobody owns it because nobody can help it but a person.
+            (BotDesired::Running, _) if about_these_settings && state == "invalid" => C::Invalid,
+            (BotDesired::Running, _) if about_these_settings && state == "failed" => C::Failed,
+            (BotDesired::Running, false) => C::Unowned,
+            (BotDesired::Running, true) if !about_these_settings || !by_this_owner => C::Starting,
+            (BotDesired::Running, true) => match state {
+                "running" => C::Running,
+                "conflict" => C::Conflict,
+                "retrying" => C::Retrying,
+                _ => C::Starting,
+            },
+        }
+    }
+}
+
+/// All bots of a cell, or one.
+pub async fn bots(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"SELECT b.bot_id, b.username, b.base_url, b.mode, b.desired, b.generation, b.created_at, l.fence, c.next_offset,
+                  CASE WHEN l.expires_at > now() THEN l.owner END AS owner,
+                  s.state AS "state?", s.class, s.detail, s.since AS "since?", s.fence AS "state_fence?",
+                  s.generation AS "state_generation?", u.update_id AS "last_update?", u.received_at AS "last_received_at?",
+                  (SELECT count(*) FROM update_quarantine q WHERE q.bot_id = b.bot_id) AS "quarantined!"
+           FROM bots b JOIN bot_leases l USING (bot_id) JOIN bot_cursors c USING (bot_id)
+           LEFT JOIN bot_states s USING (bot_id)
+           LEFT JOIN LATERAL (
+               SELECT update_id, received_at FROM updates WHERE updates.bot_id = b.bot_id AND update_id < c.next_offset
+               ORDER BY update_id DESC LIMIT 1
+           ) u ON true
+           WHERE $1::bigint IS NULL OR b.bot_id = $1"#,
+        bot
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// One bot.
+pub async fn bot(pool: &PgPool, bot: i64) -> sqlx::Result<Option<Row>> {
+    Ok(bots(pool, Some(bot)).await?.pop())
+}
+
+/// How many updates the ledger has of each bot, or of one.
+pub async fn stored(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<(i64, i64)>> {
+    let rows = sqlx::query!(
+        r#"SELECT bot_id, count(*) AS "stored!" FROM update_ledger WHERE $1::bigint IS NULL OR bot_id = $1 GROUP BY bot_id"#,
+        bot
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.bot_id, row.stored)).collect())
+}
+
+/// The sealed token of a bot.
+pub async fn sealed_token(pool: &PgPool, bot: i64) -> sqlx::Result<Option<Vec<u8>>> {
+    sqlx::query_scalar!("SELECT token FROM bots WHERE bot_id = $1", bot)
+        .fetch_optional(pool)
+        .await
+}
+
+/// Who owned a bot, newest first.
+pub async fn timeline(pool: &PgPool, bot: i64) -> sqlx::Result<Vec<LeaseEvent>> {
+    let rows = sqlx::query!(
+        "SELECT at, what, owner, fence FROM bot_lease_events WHERE bot_id = $1 ORDER BY id DESC LIMIT 50",
+        bot
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| LeaseEvent {
+            at: row.at,
+            what: row.what.parse().unwrap_or(LeaseChange::Acquired),
+            owner: row.owner,
+            fence: row.fence,
+        })
+        .collect())
+}
+
+/// An update as it is stored.
+pub struct Update {
+    pub update_id: i64,
+    pub received_at: OffsetDateTime,
+    pub kind: String,
+    pub raw: Vec<u8>,
+}
+
+/// The newest updates of a bot.
+pub async fn tail(pool: &PgPool, bot: i64, limit: i64) -> sqlx::Result<Vec<Update>> {
+    sqlx::query_as!(
+        Update,
+        "SELECT update_id, received_at, kind, raw FROM updates WHERE bot_id = $1 ORDER BY update_id DESC LIMIT $2",
+        bot,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// One update.
+pub async fn update(pool: &PgPool, bot: i64, update: i64) -> sqlx::Result<Option<Update>> {
+    sqlx::query_as!(
+        Update,
+        "SELECT update_id, received_at, kind, raw FROM updates WHERE bot_id = $1 AND update_id = $2 LIMIT 1",
+        bot,
+        update
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(desired: &str, owner: Option<&str>, state: Option<(&str, i64, i64)>) -> Row {
+        Row {
+            bot_id: 1,
+            username: "b".to_owned(),
+            base_url: "http://127.0.0.1:1".to_owned(),
+            mode: "polling".to_owned(),
+            desired: desired.to_owned(),
+            generation: 2,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            fence: 5,
+            next_offset: 0,
+            owner: owner.map(str::to_owned),
+            state: state.map(|s| s.0.to_owned()),
+            class: None,
+            detail: None,
+            since: None,
+            state_fence: state.map(|s| s.1),
+            state_generation: state.map(|s| s.2),
+            last_update: None,
+            last_received_at: None,
+            quarantined: 0,
+        }
+    }
+
+    #[test]
+    fn a_state_counts_only_when_its_owner_said_it_about_these_settings() {
+        use BotCondition as C;
+        for (row, expected) in [
+            (row("running", Some("a"), Some(("running", 5, 2))), C::Running),
+            (row("running", Some("a"), Some(("retrying", 5, 2))), C::Retrying),
+            (row("running", Some("a"), Some(("conflict", 5, 2))), C::Conflict),
+            // Said by the owner before, or about the settings before.
+            (row("running", Some("a"), Some(("running", 4, 2))), C::Starting),
+            (row("running", Some("a"), Some(("running", 5, 1))), C::Starting),
+            (row("running", Some("a"), None), C::Starting),
+            // Absence of an owner is never health, whatever the last one said.
+            (row("running", None, Some(("running", 5, 2))), C::Unowned),
+            (row("running", None, Some(("invalid", 4, 2))), C::Invalid),
+            (row("running", None, Some(("invalid", 4, 1))), C::Unowned),
+            (row("running", None, Some(("failed", 4, 2))), C::Failed),
+            (row("stopped", Some("a"), Some(("running", 5, 2))), C::Draining),
+            (row("stopped", None, Some(("running", 5, 2))), C::Stopped),
+        ] {
+            assert_eq!(row.condition(), expected, "{row:?}");
+        }
+    }
+}

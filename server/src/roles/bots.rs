@@ -1,0 +1,215 @@
+//! The bots of a region's runner: which process they run in, what it measures about them, and the partitions that they
+//! write into.
+
+use anyhow::Context as _;
+use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
+use bagua_bots::runner::{Parts, Runner, RunnerConfig};
+use bagua_keys::KeyStore;
+use bagua_model::settings::Settings;
+use bagua_telegram::Transport;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// How long the bots may take to store what they have received. `bagua up` waits 10 s before it kills a runner.
+pub const DRAIN: Duration = Duration::from_secs(8);
+/// Connections for leases, settings and states, and one for each writer.
+const CONNECTIONS: u32 = 6;
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a connection to a Bot API server may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Keys of people and chats that are remembered, about 1 KiB each.
+const REMEMBERED: u64 = 50_000;
+/// How often the cell is counted for the metrics.
+const SAMPLE: Duration = Duration::from_secs(5);
+/// How often partitions are looked after, and for how many days ahead.
+const PARTITIONS: Duration = Duration::from_secs(3_600);
+const DAYS_AHEAD: i32 = 3;
+/// What an owner can write down; each is a series from the start, so that none is missing when it is 0.
+const STATES: [&str; 6] = ["running", "retrying", "conflict", "invalid", "failed", "stopped"];
+
+/// The bots of one cell.
+pub struct Bots {
+    config: RunnerConfig,
+    pool: PgPool,
+    keys: Arc<KeyStore>,
+    transport: Transport,
+}
+
+impl Bots {
+    /// Nothing where the settings name no key store: what bots receive could not be sealed. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When a value of the settings cannot be used.
+    pub fn new(settings: &Settings, region: &str) -> anyhow::Result<Option<Bots>> {
+        let Some(keys) = &settings.keys else {
+            tracing::info!("the settings name no key store, so this runner runs no bots");
+            return Ok(None);
+        };
+        let cell = settings
+            .cell(region)
+            .with_context(|| format!("The configuration has no data database for {region}"))?;
+        // The cause may quote the address, and the address holds the password.
+        let options = PgConnectOptions::from_str(cell.url.expose())
+            .ok()
+            .with_context(|| format!("cells.url of {region} is no PostgreSQL address"))?
+            .application_name(&format!("bagua-bots {region}"))
+            .options([
+                ("statement_timeout", "10s"),
+                ("lock_timeout", "5s"),
+                ("idle_in_transaction_session_timeout", "10s"),
+            ]);
+        let name = format!("bagua-bots {region}");
+        let host = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok());
+        Ok(Some(Bots {
+            // A process that comes after this one is another owner, whatever became of this one.
+            config: RunnerConfig::new(format!(
+                "{region}/{}:{}",
+                host.unwrap_or_else(|| "localhost".to_owned()),
+                std::process::id()
+            )),
+            pool: PgPoolOptions::new()
+                .max_connections(CONNECTIONS)
+                .acquire_timeout(ACQUIRE)
+                .connect_lazy_with(options),
+            keys: bagua_fleet::key_store(keys, &name, &mut rand::rng(), REMEMBERED)?,
+            transport: Transport::new(CONNECT)?,
+        }))
+    }
+
+    /// Runs them until `stop`, then until everything that was received is stored.
+    pub async fn run(self, stop: CancellationToken) {
+        let now = Arc::new(OffsetDateTime::now_utc);
+        let committer = Committer::start(&self.pool, CommitterConfig::default(), now);
+        let parts = Parts {
+            pool: self.pool.clone(),
+            keys: Arc::clone(&self.keys),
+            ingest: Ingest::new(Arc::clone(&self.keys), committer),
+            transport: self.transport,
+        };
+        let side = async {
+            tokio::join!(
+                keep_partitions(&self.pool, &stop),
+                keep_counting(&self.pool, &stop)
+            )
+        };
+        tokio::join!(Runner::new(self.config, parts).run(stop.clone()), side);
+        self.pool.close().await;
+    }
+}
+
+fn ticks(pause: Duration) -> Interval {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Waits for the next tick; `false` when `stop` came first.
+async fn next(ticks: &mut Interval, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        _ = ticks.tick() => true,
+    }
+}
+
+async fn keep_partitions(pool: &PgPool, stop: &CancellationToken) {
+    let mut ticks = ticks(PARTITIONS);
+    while next(&mut ticks, stop).await {
+        let today = OffsetDateTime::now_utc().date();
+        let made = sqlx::query_scalar!("SELECT bots_make_partitions($1, $2)", today, DAYS_AHEAD);
+        if let Err(error) = made.fetch_one(pool).await {
+            // What comes on a day without one is kept in the rest.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no partitions were made; trying again in an hour"
+            );
+        }
+    }
+}
+
+async fn keep_counting(pool: &PgPool, stop: &CancellationToken) {
+    let mut ticks = ticks(SAMPLE);
+    while next(&mut ticks, stop).await {
+        if let Err(error) = count(pool).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the bots were not counted"
+            );
+        }
+    }
+}
+
+/// Counts the cell, whoever owns its bots: every runner of a cell says the same, and one that is away says nothing.
+async fn count(pool: &PgPool) -> sqlx::Result<()> {
+    let states = sqlx::query!(
+        r#"SELECT s.state, count(*) AS "bots!" FROM bots b JOIN bot_states s USING (bot_id)
+           WHERE b.desired = 'running' AND s.generation = b.generation GROUP BY s.state"#
+    )
+    .fetch_all(pool)
+    .await?;
+    for state in STATES {
+        let found = states.iter().find(|row| row.state == state);
+        gauge!("tg_bots", "state" => state).set(found.map_or(0.0, |row| row.bots as f64));
+    }
+    let counted = sqlx::query!(
+        r#"SELECT
+             (SELECT count(*) FROM bots b JOIN bot_leases l USING (bot_id) LEFT JOIN bot_states s USING (bot_id)
+              WHERE b.desired = 'running' AND l.expires_at <= now()
+                AND NOT coalesce(s.state IN ('invalid', 'failed') AND s.generation = b.generation, false)) AS "unowned!",
+             (SELECT count(*) FROM bot_lease_events WHERE what = 'taken_over') AS "taken_over!",
+             (SELECT count(*) FROM update_quarantine) AS "quarantined!""#
+    )
+    .fetch_one(pool)
+    .await?;
+    gauge!("tg_bots_unowned").set(counted.unowned as f64);
+    gauge!("tg_quarantine_rows").set(counted.quarantined as f64);
+    counter!("tg_lease_takeovers_total").absolute(counted.taken_over.unsigned_abs());
+    Ok(())
+}
+
+/// What Prometheus is told about the series.
+pub fn describe() {
+    describe_gauge!(
+        "tg_bots",
+        "Bots of the cell that should run, by what their owner said last."
+    );
+    describe_gauge!("tg_bots_owned", "Bots that this process owns.");
+    describe_gauge!(
+        "tg_bots_unowned",
+        "Bots of the cell that should run and that no process owns."
+    );
+    describe_gauge!(
+        "tg_quarantine_rows",
+        "Updates of the cell without a number, kept for replay."
+    );
+    describe_counter!(
+        "tg_lease_takeovers_total",
+        "Bots of the cell that were taken from an owner that did not renew its lease."
+    );
+    describe_counter!("tg_updates_received_total", "Updates received from Telegram.");
+    describe_counter!("tg_updates_committed_total", "Updates stored.");
+    describe_counter!("tg_updates_duplicate_total", "Updates that were stored before.");
+    describe_counter!("poll_errors_total", "Polls without success, by class.");
+    describe_counter!(
+        "lease_lost_total",
+        "Leases that another process took from this one."
+    );
+    describe_counter!(
+        "retry_after_seconds_total",
+        Unit::Seconds,
+        "Pauses that Telegram asked for."
+    );
+    describe_histogram!(
+        "ingest_commit_seconds",
+        Unit::Seconds,
+        "Time of one transaction that stores updates."
+    );
+}
