@@ -99,7 +99,7 @@ test("a bot is added by its token, stopped, started, and survives the death of i
   await expect(page.locator(".page-state").first()).toContainText("Stopped");
   expect((await one()).bot.stored).toBe(40);
   await page.getByRole("link", { name: "Start", exact: true }).click();
-  await expect(page.locator("main")).toContainText("25 updates wait at Telegram");
+  await expect(page.locator("main")).toContainText("Updates that wait at Telegram: 25");
   await page.getByRole("button", { name: "Start", exact: true }).click();
   await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
   await agrees(65);
@@ -122,7 +122,7 @@ test("a bot is added by its token, stopped, started, and survives the death of i
   expect(after.bot.fence).toBeGreaterThan(before.bot.fence);
   expect(after.timeline[0].what).toBe("taken_over");
   await agrees(3065);
-  await expect(stored).toHaveText("3065", { timeout: 20_000 });
+  await expect(stored).toHaveText("3,065", { timeout: 20_000 });
   await accessible(page);
   expect(page.url().startsWith(origin)).toBe(true);
 });

@@ -22,6 +22,7 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
         "performance" => keys::UI_TAB_PERFORMANCE,
         "business" => keys::UI_TAB_BUSINESS,
         "alerts" => keys::UI_ROOM_ALERTS,
+        "bots" => keys::UI_ROOM_BOTS,
         "access" => keys::UI_ROOM_ACCESS,
         "operations" => keys::UI_NAV_OPERATIONS,
         "approvals" => keys::UI_NAV_APPROVALS,

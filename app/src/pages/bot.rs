@@ -1,7 +1,7 @@
 //! One bot: what it is doing, who owned it, what arrives. Who wrote what is hidden until somebody who may reads it, which
 //! is audited.
 
-use super::bots::{actions, badge, known, lag, last, owner, pending, token_field};
+use super::bots::{actions, badge, count, known, lag, last, owner, pending, token_field};
 use super::{param, query};
 use crate::asked::asked;
 use crate::context::Flash;
@@ -12,7 +12,9 @@ use crate::ui::node::Node;
 use crate::ui::{age, empty, moment, rows, since, state, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
-use bagua_model::bots::{BotDetail, BotView, GetBot, LeaseEvent, ReadBot, TAIL, TailBot, UpdateView};
+use bagua_model::bots::{
+    BotDetail, BotView, GetBot, LeaseChange, LeaseEvent, ReadBot, TAIL, TailBot, UpdateView,
+};
 use bagua_model::operation::ListOperations;
 use bagua_model::text::keys;
 use leptos::prelude::*;
@@ -136,7 +138,7 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
             {plain(keys::UI_COLUMN_REGION, ui.region(bot.region.as_str()).into())}
             {plain(keys::UI_BOTS_SERVER, bot.server.clone().into())}
             {plain(keys::UI_BOTS_COLUMN_MODE, ui.key(&format!("bot.mode.{}", bot.mode)).into())}
-            {fact(ui.t(keys::UI_BOTS_COLUMN_STORED), ui.t(keys::UI_BOTS_STORED_HELP), known(bot.stored).into())}
+            {fact(ui.t(keys::UI_BOTS_COLUMN_STORED), ui.t(keys::UI_BOTS_STORED_HELP), count(bot.stored).into())}
             {plain(keys::UI_BOTS_COLUMN_PENDING, pending(ui, bot))}
             {fact(ui.t(keys::UI_BOTS_COLUMN_LAG), ui.t(keys::UI_BOTS_LAG_HELP), lag(ui, bot).into())}
             {plain(keys::UI_BOTS_COLUMN_LAST, last(ui, bot))}
@@ -150,10 +152,16 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
 
 fn timeline(ui: Ui, events: &[LeaseEvent]) -> Node {
     let items = events.iter().map(|event| {
+        let class = match event.what {
+            LeaseChange::Acquired => "healthy",
+            LeaseChange::TakenOver => "warning",
+            LeaseChange::Released => "stopped",
+        };
         html! {
             <li class="row">
+                <span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{ui.key(&format!("bot.lease.{}", event.what))}</span>
                 <span class="row-main">
-                    {ui.key(&format!("bot.lease.{}", event.what))} " " <code>{event.owner.clone()}</code>
+                    <code>{event.owner.clone()}</code>
                     <span class="row-sub">{format!("{} {}", ui.t(keys::UI_BOTS_COLUMN_FENCE), event.fence)}</span>
                 </span>
                 <span class="row-age num">{age(ui, event.at)}</span>
@@ -201,7 +209,7 @@ fn updates(ui: Ui, list: &[UpdateView], content: bool) -> Node {
                 <tr>
                     <td class="num">{update.update}</td>
                     <td><code>{update.kind.clone()}</code></td>
-                    {content.then(|| html! { {number(update.chat)} {number(update.sender)} <td class="wrap">{text}</td> })}
+                    {content.then(|| html! { <td class="wrap">{text}</td> {number(update.chat)} {number(update.sender)} })}
                     <td class="num">{age(ui, update.received_at)}</td>
                 </tr>
             }
@@ -215,9 +223,9 @@ fn updates(ui: Ui, list: &[UpdateView], content: bool) -> Node {
                         <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_NUMBER)}</th>
                         <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_KIND)}</th>
                         {content.then(|| html! {
+                            <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_TEXT)}</th>
                             <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_CHAT)}</th>
                             <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_SENDER)}</th>
-                            <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_TEXT)}</th>
                         })}
                         <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_RECEIVED)}</th>
                     </tr>

@@ -17,7 +17,7 @@ use bagua_model::bots::{
     BotCondition, BotDesired, BotView, FleetView, ListBots, RestartBot, StartBot, StopBot,
 };
 use bagua_model::region::{RegionId, Scope};
-use bagua_model::text::keys;
+use bagua_model::text::{grouped, keys};
 use leptos::prelude::*;
 
 const PATH: &str = "/bots";
@@ -81,10 +81,8 @@ fn table(ui: Ui, bots: &[BotView]) -> Node {
                     <tr>
                         <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_BOT)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_REGION)}</th>
                         <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_OWNER)}</th>
                         {head(ui, keys::UI_BOTS_COLUMN_FENCE, keys::UI_BOTS_FENCE_HELP)}
-                        <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_MODE)}</th>
                         {head(ui, keys::UI_BOTS_COLUMN_LAG, keys::UI_BOTS_LAG_HELP)}
                         <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_PENDING)}</th>
                         {head(ui, keys::UI_BOTS_COLUMN_STORED, keys::UI_BOTS_STORED_HELP)}
@@ -101,15 +99,15 @@ fn table(ui: Ui, bots: &[BotView]) -> Node {
 fn row(ui: Ui, bot: &BotView) -> Node {
     html! {
         <tr class=state::condition_class(bot.condition)>
-            <th scope="row"><a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> {badge(ui, bot)}</th>
+            <th scope="row"><a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> " " {badge(ui, bot)}
+                <div class="muted">{format!("{} · {}", ui.region(bot.region.as_str()), ui.key(&format!("bot.mode.{}", bot.mode)))}</div>
+            </th>
             <td>{state::condition(ui, bot.condition)}</td>
-            <td>{ui.region(bot.region.as_str())}</td>
             <td>{owner(ui, bot)}</td>
             <td class="num">{bot.fence}</td>
-            <td>{ui.key(&format!("bot.mode.{}", bot.mode))}</td>
             <td class="num">{lag(ui, bot)}</td>
             <td class="num">{pending(ui, bot)}</td>
-            <td class="num">{known(bot.stored)}</td>
+            <td class="num">{count(bot.stored)}</td>
             <td class="num">{last(ui, bot)}</td>
             <td class="row-actions">{actions(ui, bot, "small", PATH)}</td>
         </tr>
@@ -140,6 +138,11 @@ pub fn known(number: Option<i64>) -> String {
     number.map_or_else(|| "–".to_owned(), |n| n.to_string())
 }
 
+/// A count, or that it is not known.
+pub fn count(number: Option<i64>) -> String {
+    grouped(&known(number)).into_owned()
+}
+
 /// How late the last message was stored.
 pub fn lag(ui: Ui, bot: &BotView) -> String {
     match bot.lag_ms {
@@ -154,7 +157,7 @@ pub fn pending(ui: Ui, bot: &BotView) -> Node {
     let asked = bot
         .asked_at
         .map(|at| format!("{} {}", ui.t(keys::UI_BOTS_AS_OF), ui.local(at)));
-    html! { <span title=asked.unwrap_or_default()>{known(bot.pending)}</span> }
+    html! { <span title=asked.unwrap_or_default()>{count(bot.pending)}</span> }
 }
 
 /// When something last arrived.

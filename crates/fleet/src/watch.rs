@@ -100,8 +100,11 @@ impl Room {
             .retain(|bot, _| rows.iter().any(|row| row.bot_id == *bot));
         let now = self.clock.now();
         self.count(region, memory, &rows, now).await;
-        self.lags(region, memory, &rows).await;
-        self.ask(region, memory, &rows, now).await;
+        // The first look is quick, so that whoever waits for it (the command line) sees the bots at once.
+        if self.has_looked() {
+            self.lags(region, memory, &rows).await;
+            self.ask(region, memory, &rows, now).await;
+        }
         let none = Extra::default();
         Ok(rows
             .into_iter()

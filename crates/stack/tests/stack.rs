@@ -162,7 +162,7 @@ async fn the_whole_life_of_a_stack() -> anyhow::Result<()> {
             .then_some(all)
     })
     .await?;
-    assert_eq!(all.len(), 14);
+    assert_eq!(all.len(), 15);
 
     // A second one says who runs it, and changes nothing.
     let second = Command::new(stand_in()?)
