@@ -3,6 +3,7 @@
 use crate::BotId;
 use bagua_keys::{KeyError, KeyStore, Subject, SubjectKind};
 use bagua_telegram::{ApiBase, Token};
+use rand::CryptoRng;
 use sqlx::PgPool;
 
 /// Why a bot was not written down.
@@ -68,10 +69,7 @@ pub async fn replace_token(pool: &PgPool, keys: &KeyStore, token: &Token) -> Res
     )
     .execute(pool)
     .await?;
-    if done.rows_affected() == 0 {
-        return Err(CatalogueError::Unknown(bot));
-    }
-    Ok(())
+    known(bot, done.rows_affected())
 }
 
 /// Says whether a bot should run.
@@ -86,19 +84,90 @@ pub async fn want(pool: &PgPool, bot: BotId, running: bool) -> Result<(), Catalo
     )
     .execute(pool)
     .await?;
-    if done.rows_affected() == 0 {
+    known(bot, done.rows_affected())
+}
+
+/// Lets Telegram push to `url` from now on, which is the address at which [`crate::webhook::Webhooks`] answers for this bot. A new secret is
+/// made from `random`; the bot's owner tells it to Telegram. What waits there stays.
+///
+/// # Errors
+/// [`CatalogueError`].
+pub async fn push_to(
+    pool: &PgPool,
+    keys: &KeyStore,
+    bot: BotId,
+    url: &str,
+    random: &mut impl CryptoRng,
+) -> Result<(), CatalogueError> {
+    let secret = crate::webhook::new_secret(random);
+    let key = keys.current_one(subject(bot)).await?;
+    let sealed = key
+        .seal(
+            &mut keys.random(),
+            &crate::webhook::secret_context(bot),
+            secret.as_bytes(),
+        )
+        .map_err(KeyError::from)?;
+    let digest = crate::webhook::digest(secret.as_bytes());
+    let done = sqlx::query!(
+        "UPDATE bots SET mode = 'webhook', webhook_url = $2, webhook_secret = $3, webhook_digest = $4, generation = generation + 1
+         WHERE bot_id = $1",
+        bot.0,
+        url,
+        sealed,
+        &digest[..]
+    )
+    .execute(pool)
+    .await?;
+    known(bot, done.rows_affected())
+}
+
+/// Lets the bot poll from now on; its owner removes the webhook. What waits at Telegram stays.
+///
+/// # Errors
+/// [`CatalogueError`].
+pub async fn poll(pool: &PgPool, bot: BotId) -> Result<(), CatalogueError> {
+    let done = sqlx::query!(
+        "UPDATE bots SET mode = 'polling', generation = generation + 1 WHERE bot_id = $1",
+        bot.0
+    )
+    .execute(pool)
+    .await?;
+    known(bot, done.rows_affected())
+}
+
+/// Sets which kinds of updates Telegram shall send; none means Telegram's default.
+///
+/// # Errors
+/// [`CatalogueError`].
+pub async fn want_kinds(pool: &PgPool, bot: BotId, kinds: &[String]) -> Result<(), CatalogueError> {
+    let done = sqlx::query!(
+        "UPDATE bots SET update_kinds = $2, generation = generation + 1 WHERE bot_id = $1",
+        bot.0,
+        kinds
+    )
+    .execute(pool)
+    .await?;
+    known(bot, done.rows_affected())
+}
+
+fn known(bot: BotId, rows: u64) -> Result<(), CatalogueError> {
+    if rows == 0 {
         return Err(CatalogueError::Unknown(bot));
     }
     Ok(())
 }
 
-async fn seal(keys: &KeyStore, token: &Token) -> Result<Vec<u8>, KeyError> {
-    let bot = BotId(token.bot_id());
-    let subject = Subject {
+fn subject(bot: BotId) -> Subject {
+    Subject {
         kind: SubjectKind::Bot,
         id: bot.0,
-    };
-    let key = keys.current_one(subject).await?;
+    }
+}
+
+async fn seal(keys: &KeyStore, token: &Token) -> Result<Vec<u8>, KeyError> {
+    let bot = BotId(token.bot_id());
+    let key = keys.current_one(subject(bot)).await?;
     Ok(key.seal(&mut keys.random(), &token_context(bot), token.expose().as_bytes())?)
 }
 

@@ -4,9 +4,15 @@ use super::store::{self, Note, Settings};
 use super::{Parts, RunnerConfig};
 use crate::BotId;
 use crate::lease::Lease;
-use bagua_telegram::{ApiBase, Client, Token};
-use tokio::sync::watch;
+use bagua_telegram::{ApiBase, Client, Limits, Token};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a send may take. Shorter than the time in which a process must have ended; one that takes longer is uncertain.
+const SEND_LIMIT: Duration = Duration::from_secs(6);
 
 /// How a bot's task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +27,18 @@ pub enum End {
     Panicked,
 }
 
+impl End {
+    /// Of several ends the heaviest counts.
+    fn weight(self) -> u8 {
+        match self {
+            End::Stopped => 0,
+            End::Invalid => 1,
+            End::Panicked => 2,
+            End::Lost => 3,
+        }
+    }
+}
+
 /// What a bot's task works with.
 pub(super) struct Bot {
     pub(super) id: BotId,
@@ -28,7 +46,18 @@ pub(super) struct Bot {
     pub(super) config: RunnerConfig,
     pub(super) settings: Settings,
     pub(super) lease: watch::Receiver<Lease>,
+    /// Ends all parts of the task in an orderly way; the first part that ends cancels it for the others.
     pub(super) stop: CancellationToken,
+    pub(super) wake: Arc<Wake>,
+}
+
+/// Says that there is something to do, to whoever waits.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    /// Updates whose rules have not run.
+    pub(super) work: Notify,
+    /// Calls in the outbox.
+    pub(super) send: Notify,
 }
 
 impl Bot {
@@ -38,7 +67,43 @@ impl Bot {
             Err(End::Invalid) => return End::Invalid,
             Err(end) => return end,
         };
-        self.poll(&client).await
+        let sending = client.clone().with_limits(Limits {
+            call: SEND_LIMIT,
+            ..Limits::default()
+        });
+        // All parts end at their next safe point once one has ended: what was received is committed, what was begun to be
+        // sent is sent or known to be uncertain.
+        let ends = tokio::join!(
+            self.part(self.receive(&client)),
+            self.part(self.work()),
+            self.part(self.send(&sending)),
+        );
+        [ends.0, ends.1, ends.2]
+            .into_iter()
+            .max_by_key(|end| end.weight())
+            .unwrap_or(End::Stopped)
+    }
+
+    async fn part(&self, work: impl Future<Output = End>) -> End {
+        let end = work.await;
+        self.stop.cancel();
+        end
+    }
+
+    async fn receive(&self, client: &Client) -> End {
+        if self.settings.webhook.is_some() {
+            return self.tend_webhook(client).await;
+        }
+        tokio::select! {
+            end = self.poll(client) => end,
+            // Polling ends by itself at a safe point; that watching has ended must not break it off.
+            () = async { self.watch(client).await; std::future::pending().await } => End::Stopped,
+        }
+    }
+
+    /// Whether this process may act for the bot at this moment, by its own clock.
+    pub(super) fn is_owner(&self) -> bool {
+        Instant::now() < self.lease.borrow().until
     }
 
     /// Opens the token. A key store that is away is waited for: the lease goes on.

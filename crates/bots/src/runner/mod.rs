@@ -5,7 +5,10 @@
 mod bot;
 mod poll;
 mod read;
-mod store;
+mod send;
+pub(crate) mod store;
+mod tend;
+mod work;
 
 pub use bot::End;
 pub use read::{Read, read};
@@ -22,12 +25,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// So many ends by our own fault (a panic) in [`INTENSITY_WITHIN`] and a bot is left to a person.
 const INTENSITY: usize = 5;
 const INTENSITY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often partitions are made ahead and old lines go.
+const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
 /// How a runner works.
 #[derive(Clone, Debug)]
@@ -47,6 +53,10 @@ pub struct RunnerConfig {
     /// Pause after the first failure of a call; it doubles up to 30 s. Not under 500 ms: Telegram punishes a poll
     /// that repeats its offset sooner.
     pub pause: Duration,
+    /// How often Telegram is asked how a bot stands there (getWebhookInfo), and its webhook is set anew where it differs.
+    pub observe: Duration,
+    /// How long a process that is asked to end waits for its bots. What is not stored by then stays at Telegram.
+    pub drain: Duration,
 }
 
 impl RunnerConfig {
@@ -60,6 +70,8 @@ impl RunnerConfig {
             take: 20,
             poll_seconds: 50,
             pause: Duration::from_millis(500),
+            observe: Duration::from_secs(30),
+            drain: Duration::from_secs(8),
         }
     }
 }
@@ -82,6 +94,7 @@ struct Held {
     generation: i64,
     /// Ends the task in an orderly way: what was received is committed, nothing new is begun.
     stop: CancellationToken,
+    wake: Arc<bot::Wake>,
     /// What follows when it has stopped.
     then: Then,
 }
@@ -125,13 +138,24 @@ impl Runner {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut look = interval(self.config.look);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // First of all: what is stored before its day's partition is there stays in the rest.
+        let limit = self.config.lease / 2;
+        let _ = timeout(limit, keep_house_once(&self.parts.pool)).await;
+        let kept = tokio::spawn(keep_house(self.parts.pool.clone()));
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => {
+                    // A database that takes statements and does not answer must not hold up what goes by the clock.
+                    let limit = self.config.lease / 2;
+                    if timeout(limit, self.look()).await.is_err() {
+                        tracing::warn!("the data database did not answer in time; trying again");
+                    }
+                }
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
             }
         }
+        kept.abort();
         self.drain().await;
     }
 
@@ -142,6 +166,9 @@ impl Runner {
         }
         if let Err(error) = self.follow_settings().await {
             away("settings", &error);
+        }
+        if let Err(error) = self.wake_restless().await {
+            away("work", &error);
         }
         let free = self
             .config
@@ -217,6 +244,21 @@ impl Runner {
         Ok(())
     }
 
+    /// What others put in (pushed updates, calls of the console, calls that waited) has nobody else to tell of it.
+    async fn wake_restless(&self) -> sqlx::Result<()> {
+        let mine: Vec<i64> = self.held.keys().map(|bot| bot.0).collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
+        for bot in store::restless(&self.parts.pool, &mine).await? {
+            if let Some(held) = self.held.get(&BotId(bot)) {
+                held.wake.work.notify_one();
+                held.wake.send.notify_one();
+            }
+        }
+        Ok(())
+    }
+
     async fn begin(&mut self, leases: Vec<Lease>) {
         if leases.is_empty() {
             return;
@@ -244,10 +286,12 @@ impl Runner {
     fn spawn(&mut self, lease: Lease, settings: store::Settings) {
         let (sender, receiver) = watch::channel(lease);
         let stop = CancellationToken::new();
+        let wake = Arc::new(bot::Wake::default());
         let held = Held {
             lease: sender,
             generation: settings.generation,
             stop: stop.clone(),
+            wake: wake.clone(),
             then: Then::Again,
         };
         let task = bot::Bot {
@@ -257,6 +301,7 @@ impl Runner {
             settings,
             lease: receiver,
             stop,
+            wake,
         };
         let handle = self.tasks.spawn(async move { (task.id, task.run().await) });
         self.ids.insert(handle.id(), lease.bot);
@@ -348,10 +393,27 @@ impl Runner {
             held.stop.cancel();
         }
         let mut free = Vec::new();
-        while let Some(ended) = self.tasks.join_next_with_id().await {
+        let until = Instant::now() + self.config.drain;
+        let mut late = false;
+        loop {
+            let ended = match timeout_at(until, self.tasks.join_next_with_id()).await {
+                Ok(Some(ended)) => ended,
+                Ok(None) => break,
+                Err(_) if late => break,
+                Err(_) => {
+                    late = true;
+                    tracing::warn!(
+                        bots = self.held.len(),
+                        "bots did not end in time; what they had received and not stored stays at Telegram"
+                    );
+                    self.tasks.abort_all();
+                    continue;
+                }
+            };
             let (task, lost) = match &ended {
                 Ok((task, (_, end))) => (*task, *end == End::Lost),
-                Err(error) => (error.id(), false),
+                // Aborted, or our fault: the lease runs out, and the successor sees what was under way.
+                Err(error) => (error.id(), true),
             };
             let held = self.ids.remove(&task).and_then(|bot| self.held.remove(&bot));
             if let Some(held) = held
@@ -361,7 +423,27 @@ impl Runner {
                 free.push(*held.lease.borrow());
             }
         }
-        self.give_back(&free).await;
+        if timeout(Duration::from_secs(1), self.give_back(&free))
+            .await
+            .is_err()
+        {
+            tracing::warn!("the leases could not be given back; they run out by themselves");
+        }
+    }
+}
+
+async fn keep_house(pool: PgPool) {
+    let mut hour = interval_at(Instant::now() + HOUSEKEEPING, HOUSEKEEPING);
+    loop {
+        hour.tick().await;
+        keep_house_once(&pool).await;
+    }
+}
+
+async fn keep_house_once(pool: &PgPool) {
+    match crate::housekeeping::run(pool).await {
+        Ok(done) => tracing::debug!(?done, "housekeeping"),
+        Err(error) => away("housekeeping", &error),
     }
 }
 

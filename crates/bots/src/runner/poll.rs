@@ -16,7 +16,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// After an answer that somebody else polls: long enough for a lease to change hands.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 /// A local server says "not found" of a bot that it has not loaded yet; the first times that is no reason to give up.
-const NOT_FOUND_TIMES: u32 = 4;
+pub(super) const NOT_FOUND_TIMES: u32 = 4;
 
 /// What polling one bot remembers between two calls.
 struct Polling {
@@ -120,7 +120,7 @@ impl Bot {
         }
         // Before the cursor passes them: they have no number by which they could come again.
         if !odd.is_empty()
-            && let Err(error) = store::quarantine(&self.parts, self.id, &odd).await
+            && let Err(error) = store::quarantine(&self.parts.pool, &self.parts.keys, self.id, &odd).await
         {
             return self.not_stored(polling, "quarantine", &error).await;
         }
@@ -137,7 +137,10 @@ impl Bot {
         };
         // Not broken off by `stop`: a batch that was received is committed.
         match self.parts.ingest.ingest(batch).await {
-            Ok(_) => {
+            Ok(committed) => {
+                if committed.stored > 0 {
+                    self.wake.work.notify_one();
+                }
                 polling.cursor = next_offset;
                 polling.pause = self.config.pause;
                 None

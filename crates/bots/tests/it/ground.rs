@@ -2,7 +2,8 @@
 
 use anyhow::{Result, ensure};
 use bagua_bots::ingest::{Batch, Committer, CommitterConfig, Ingest, Message, Update, Way};
-use bagua_bots::runner::Parts;
+use bagua_bots::rules::{self, Action, Matches, Rule};
+use bagua_bots::runner::{Parts, Runner};
 use bagua_bots::{BotId, catalogue};
 use bagua_keys::{KeyStore, MasterKey};
 use bagua_telegram::{ApiBase, Token, Transport};
@@ -15,6 +16,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use time::macros::datetime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub struct Ground {
     pub data: TestDatabase,
@@ -59,7 +62,54 @@ pub async fn ground_with(config: CommitterConfig) -> Result<Ground> {
     })
 }
 
+/// A runner in this process.
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn start(ground: &Ground, owner: &str) -> Result<Running> {
+        let stop = CancellationToken::new();
+        let runner = Runner::new(crate::process::quick(owner), ground.parts()?);
+        let task = tokio::spawn(runner.run(stop.clone()));
+        Ok(Running { stop, task })
+    }
+
+    pub async fn end(self) -> Result<()> {
+        self.stop.cancel();
+        Ok(self.task.await?)
+    }
+}
+
 impl Ground {
+    /// A rule of a bot, behind those that it has.
+    pub async fn rule(&self, bot: i64, matches: Matches, actions: Vec<Action>) -> Result<Rule> {
+        let position = i32::try_from(self.count(&format!("bot_rules WHERE bot_id = {bot}")).await?)?;
+        let rule = Rule {
+            id: 0,
+            version: 0,
+            position,
+            title: "a rule".to_owned(),
+            enabled: true,
+            stops: false,
+            matches,
+            actions,
+        };
+        Ok(rules::save(&self.data.app, BotId(bot), &rule).await?)
+    }
+
+    /// Waits until as many calls of a bot are in a state.
+    pub async fn until_calls(&self, bot: i64, state: &str, calls: i64) -> Result<()> {
+        eventually(&format!("{calls} calls of bot {bot} to be {state}"), || async {
+            let there = self
+                .count(&format!("outbox WHERE bot_id = {bot} AND state = '{state}'"))
+                .await?;
+            Ok((there == calls).then_some(()))
+        })
+        .await
+    }
+
     /// Bots that should run, and that nobody owns yet.
     pub async fn bots(&self, ids: impl IntoIterator<Item = i64>) -> Result<()> {
         for id in ids {
@@ -183,6 +233,21 @@ impl Ground {
                 .await?,
         )
     }
+}
+
+/// A reply with a template.
+pub fn reply(template: &str) -> Action {
+    Action::Reply {
+        template: template.to_owned(),
+        quote: false,
+    }
+}
+
+/// An update as Telegram would send it, but for its number: a text of a person to the bot.
+pub fn says(sender: i64, message: usize, words: &str) -> String {
+    format!(
+        r#"{{"message":{{"message_id":{message},"from":{{"id":{sender},"is_bot":false}},"chat":{{"id":{sender},"type":"private"}},"date":{NOW},"text":"{words}"}}}}"#
+    )
 }
 
 /// A text message in a chat of its sender.

@@ -28,6 +28,7 @@ pub fn quick(owner: &str) -> RunnerConfig {
         lease: Duration::from_secs(2),
         look: Duration::from_millis(100),
         poll_seconds: 1,
+        observe: Duration::from_millis(200),
         ..RunnerConfig::new(owner)
     }
 }
@@ -64,12 +65,12 @@ impl Process {
         Ok(())
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks it to end, and waits until it has: within ten seconds, or whoever supervises it kills it.
     pub async fn terminate(mut self) -> Result<()> {
         self.signal(Signal::SIGTERM)?;
-        let status = tokio::time::timeout(bagua_testkit::PATIENCE, self.0.wait())
+        let status = tokio::time::timeout(Duration::from_secs(10), self.0.wait())
             .await
-            .context("it did not end when it was asked to")??;
+            .context("it did not end within ten seconds of being asked to")??;
         anyhow::ensure!(status.success(), "{status}");
         Ok(())
     }

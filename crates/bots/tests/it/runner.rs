@@ -1,36 +1,13 @@
 //! A runner in this process, against the simulator.
 
-use crate::ground::{Ground, NOW, ground, sim};
-use crate::process::quick;
+use crate::ground::{NOW, Running, ground, sim};
 use anyhow::Result;
 use bagua_bots::BotId;
 use bagua_bots::catalogue::{replace_token, want};
-use bagua_bots::runner::Runner;
 use bagua_telegram::{ApiBase, Client, Token, Transport};
 use bagua_telegram_sim::Bot;
 use bagua_testkit::eventually;
 use std::time::Duration;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    fn start(ground: &Ground, owner: &str) -> Result<Running> {
-        let stop = CancellationToken::new();
-        let runner = Runner::new(quick(owner), ground.parts()?);
-        let task = tokio::spawn(runner.run(stop.clone()));
-        Ok(Running { stop, task })
-    }
-
-    async fn end(self) -> Result<()> {
-        self.stop.cancel();
-        Ok(self.task.await?)
-    }
-}
 
 fn push(bot: &Bot, updates: usize) {
     for number in 0..updates {
@@ -185,6 +162,37 @@ async fn numbers_that_go_down_after_a_silence_are_taken() -> Result<()> {
         Ok((bot.pending() == 0).then_some(()))
     })
     .await?;
+    runner.end().await?;
+    ground.assert_all_here(&bot).await
+}
+
+#[tokio::test]
+async fn no_poll_ever_carries_an_offset_that_is_not_committed() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    // Commits take their time, so that whoever polled before the commit would be seen.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END $$;
+                CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON bot_cursors DEFERRABLE INITIALLY DEFERRED
+                    FOR EACH ROW EXECUTE FUNCTION slow()";
+    sqlx::raw_sql(slow).execute(&ground.data.owner).await?;
+    let runner = Running::start(&ground, "a")?;
+    let mut looks = 0;
+    for _ in 0..20 {
+        push(&bot, 100);
+        let wanted = bot.totals().pushed;
+        while bot.totals().acknowledged < wanted {
+            // The poll is looked at before the cursor: what was sent then must be committed now.
+            let offset = bot.with_log(|log| log.polls.iter().map(|poll| poll.offset).max());
+            let cursor = ground.cursor(bot.id()).await?;
+            assert!(
+                offset.unwrap_or_default() <= cursor,
+                "{offset:?} was sent, and {cursor} is committed"
+            );
+            looks += 1;
+        }
+    }
+    assert!(looks > 20, "{looks} looks show nothing");
     runner.end().await?;
     ground.assert_all_here(&bot).await
 }
