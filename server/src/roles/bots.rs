@@ -1,5 +1,4 @@
-//! The bots of a region's runner: which process they run in, what it measures about them, and the partitions that they
-//! write into.
+//! The bots of a region's runner: which process they run in, and what it measures about them.
 
 use anyhow::Context as _;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
@@ -18,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// How long the bots may take to store what they have received. `bagua up` waits 10 s before it kills a runner.
-pub const DRAIN: Duration = Duration::from_secs(8);
+pub const DRAIN: Duration = Duration::from_secs(9);
 /// Connections for leases, settings and states, and one for each writer.
 const CONNECTIONS: u32 = 6;
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -28,9 +27,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const REMEMBERED: u64 = 50_000;
 /// How often the cell is counted for the metrics.
 const SAMPLE: Duration = Duration::from_secs(5);
-/// How often partitions are looked after, and for how many days ahead.
-const PARTITIONS: Duration = Duration::from_secs(3_600);
-const DAYS_AHEAD: i32 = 3;
 /// What an owner can write down; each is a series from the start, so that none is missing when it is 0.
 const STATES: [&str; 6] = ["running", "retrying", "conflict", "invalid", "failed", "stopped"];
 
@@ -95,13 +91,8 @@ impl Bots {
             ingest: Ingest::new(Arc::clone(&self.keys), committer),
             transport: self.transport,
         };
-        let side = async {
-            tokio::join!(
-                keep_partitions(&self.pool, &stop),
-                keep_counting(&self.pool, &stop)
-            )
-        };
-        tokio::join!(Runner::new(self.config, parts).run(stop.clone()), side);
+        let runner = Runner::new(self.config, parts);
+        tokio::join!(runner.run(stop.clone()), keep_counting(&self.pool, &stop));
         self.pool.close().await;
     }
 }
@@ -117,21 +108,6 @@ async fn next(ticks: &mut Interval, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         _ = ticks.tick() => true,
-    }
-}
-
-async fn keep_partitions(pool: &PgPool, stop: &CancellationToken) {
-    let mut ticks = ticks(PARTITIONS);
-    while next(&mut ticks, stop).await {
-        let today = OffsetDateTime::now_utc().date();
-        let made = sqlx::query_scalar!("SELECT bots_make_partitions($1, $2)", today, DAYS_AHEAD);
-        if let Err(error) = made.fetch_one(pool).await {
-            // What comes on a day without one is kept in the rest.
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "no partitions were made; trying again in an hour"
-            );
-        }
     }
 }
 
