@@ -1,7 +1,7 @@
 //! What is live: one event stream for the whole page, one revision for each topic.
 //!
 //! A message only says that a topic has news; resources are keyed on the topic's revision and ask again. Bursts are
-//! gathered, so that a page asks at most four times a second.
+//! gathered, so that what hangs on a topic is asked at most four times a second.
 
 use leptos::prelude::*;
 
@@ -102,14 +102,16 @@ mod browser {
     use bagua_model::notices::LiveMessage;
     use leptos::prelude::*;
     use std::cell::RefCell;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::rc::Rc;
     use std::time::Duration;
     use wasm_bindgen::JsCast;
     use wasm_bindgen::closure::Closure;
     use web_sys::{EventSource, MessageEvent};
 
-    /// The page asks at most once in this many milliseconds; news that comes alone is passed on after [`SOON_MS`].
+    /// What hangs on a topic is asked at most once in this many milliseconds; news that comes alone is passed on after
+    /// [`SOON_MS`]. Each topic by itself: one change is news on several topics, not all in the same moment, and the later
+    /// ones would wait for nothing.
     const APART_MS: f64 = 250.0;
     /// Messages of one change arrive together: long enough to gather them, too short to be seen.
     const SOON_MS: f64 = 15.0;
@@ -122,7 +124,7 @@ mod browser {
         now: RwSignal<i64>,
         news: RefCell<BTreeSet<String>>,
         lost: RefCell<bool>,
-        asked_ms: RefCell<f64>,
+        asked_ms: RefCell<BTreeMap<String, f64>>,
         reopen: RefCell<Duration>,
     }
 
@@ -133,7 +135,7 @@ mod browser {
             now,
             news: RefCell::default(),
             lost: RefCell::new(cursor.is_none()),
-            asked_ms: RefCell::new(0.0),
+            asked_ms: RefCell::default(),
             reopen: RefCell::new(REOPEN_FIRST),
         });
         open(&stream, cursor);
@@ -195,23 +197,19 @@ mod browser {
     }
 
     fn note(stream: &Rc<Stream>, topic: String) {
-        let first = stream.news.borrow().is_empty();
-        stream.news.borrow_mut().insert(topic);
-        if first {
-            let wait = (*stream.asked_ms.borrow() + APART_MS - js_sys::Date::now()).clamp(SOON_MS, APART_MS);
-            let stream = stream.clone();
-            set_timeout(
-                move || {
-                    stream.asked_ms.replace(js_sys::Date::now());
-                    let news = stream.news.take();
-                    if news.contains("reset") {
-                        stream.live.bump("reset");
-                    } else {
-                        news.iter().for_each(|topic| stream.live.bump(topic));
-                    }
-                },
-                Duration::from_millis(wait as u64),
-            );
+        if !stream.news.borrow_mut().insert(topic.clone()) {
+            return;
         }
+        let before = stream.asked_ms.borrow().get(&topic).copied().unwrap_or_default();
+        let wait = (before + APART_MS - js_sys::Date::now()).clamp(SOON_MS, APART_MS);
+        let stream = stream.clone();
+        set_timeout(
+            move || {
+                stream.news.borrow_mut().remove(&topic);
+                stream.live.bump(&topic);
+                stream.asked_ms.borrow_mut().insert(topic, js_sys::Date::now());
+            },
+            Duration::from_millis(wait as u64),
+        );
     }
 }

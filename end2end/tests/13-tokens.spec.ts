@@ -132,6 +132,22 @@ test("a token is made and revoked without script", async ({ browser, contextOpti
   const refused = await call(token, "submit/component.restart", { input: { component: "us-west-2/runner" } });
   expect(refused.status).toBe(403);
   expect(refused.body.detail).toContain("only reads");
+
+  // One that may a single thing.
+  await page.goto("/access/tokens");
+  await page.getByLabel("What is it for?").fill("restarts alone");
+  await page.getByLabel("May do").selectOption("listed");
+  await page.locator("summary", { hasText: "Which permissions" }).click();
+  await page.getByLabel("Start, stop and restart components").check();
+  await page.getByRole("button", { name: "Show what it may do" }).click();
+  await expect(page.getByText("Permission: Start, stop and restart components.")).toBeVisible();
+  await expect(page.getByLabel("Start, stop and restart components")).toBeChecked();
+  await page.screenshot({ path: `${output}/token-listed.png`, fullPage: true });
+  await page.getByRole("button", { name: "Make token" }).click();
+  const single = await page.getByLabel("The token", { exact: true }).inputValue();
+  expect((await call(single, "submit/component.restart?plan=true", { input: { component: "us-west-2/runner" } })).status).toBe(200);
+  expect((await call(single, "alerts")).status).toBe(403);
+
   await page.goto("/access/tokens");
   await page.locator("main tbody tr", { hasText: "without script" }).getByRole("link", { name: "Revoke" }).click();
   await page.getByRole("button", { name: "Confirm" }).click();

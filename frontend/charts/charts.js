@@ -28,8 +28,12 @@ const drawn = new Map();
 
 // ── Values, as app/src/ui/figures.rs writes them ───────────────────────────────────────────────────────────────────
 
+function integer(value) {
+  return value.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
 function trim(value) {
-  if (value >= 100 || value === 0) return value.toFixed(0);
+  if (value >= 100 || value === 0) return integer(value);
   return value.toFixed(value >= 10 ? 1 : 2);
 }
 
@@ -52,7 +56,7 @@ const UNITS = {
   stream: (value) => `${bytes(value)}/s`,
   rate: (value) => `${trim(value)}/s`,
   seconds,
-  count: (value) => (Number.isInteger(value) ? value.toFixed(0) : trim(value)),
+  count: (value) => (Number.isInteger(value) ? integer(value) : trim(value)),
 };
 
 /** The time on the reader's clock, wherever the browser stands. */

@@ -3,6 +3,7 @@
 
 pub mod door;
 mod follow;
+mod https;
 mod kinds;
 pub mod nouns;
 mod remote;

@@ -23,6 +23,7 @@ use bagua_model::tokens::{
 };
 use bagua_model::verbs::Operation as _;
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
 
 const PATH: &str = "/access/tokens";
@@ -34,6 +35,7 @@ const DAYS: [u32; 5] = [7, 30, TOKEN_DAYS, 180, 365];
 struct Typed {
     name: String,
     access: String,
+    permissions: Vec<String>,
     role: String,
     region: String,
     days: String,
@@ -45,10 +47,18 @@ impl Typed {
         Typed {
             name: value("name"),
             access: value("access"),
+            permissions: value("permissions").split(',').map(str::to_owned).collect(),
             role: value("role"),
             region: value("region"),
             days: value("days"),
         }
+    }
+
+    /// What is ticked counts with the access that it belongs to only.
+    fn listed(&self) -> Vec<Permission> {
+        let listed = self.access.parse() == Ok(TokenAccess::Listed);
+        let chosen = self.permissions.iter().filter(|_| listed);
+        chosen.filter_map(|permission| permission.parse().ok()).collect()
     }
 
     fn operation(&self) -> CreateToken {
@@ -56,7 +66,7 @@ impl Typed {
             name: self.name.clone(),
             role: self.role.parse().ok(),
             access: self.access.parse().unwrap_or_default(),
-            permissions: Vec::new(),
+            permissions: self.listed(),
             scope: Scope {
                 environment: None,
                 region: Some(self.region.as_str())
@@ -97,6 +107,7 @@ pub fn page() -> Node {
     let (name, access, role) = (query("name"), query("access"), query("role"));
     // Not `region`: in an address that is the scope of the whole console.
     let (region, days, all) = (query("place"), query("days"), query("all"));
+    let address = use_query_map();
     let came_back = flash
         .as_ref()
         .filter(|f| f.failure.is_some())
@@ -105,6 +116,7 @@ pub fn page() -> Node {
         came_back.clone().unwrap_or_else(|| Typed {
             name: name.get(),
             access: access.get(),
+            permissions: address.with(|query| query.get_all("permission").unwrap_or_default()),
             role: role.get(),
             region: region.get(),
             days: days.get(),
@@ -228,10 +240,14 @@ fn choice(value: String, words: String, chosen: &str) -> Node {
 /// What the reader may choose.
 fn form(ui: Ui, typed: &Typed) -> Node {
     let regions = crate::info().with_value(|info| info.regions.clone());
-    let access = [TokenAccess::ReadOnly, TokenAccess::Everything]
-        .iter()
-        .map(|a| choice(a.to_string(), ui.key(&format!("token.access.{a}")), &typed.access))
-        .collect::<Node>();
+    let access = [
+        TokenAccess::ReadOnly,
+        TokenAccess::Listed,
+        TokenAccess::Everything,
+    ]
+    .iter()
+    .map(|a| choice(a.to_string(), ui.key(&format!("token.access.{a}")), &typed.access))
+    .collect::<Node>();
     let roles = Role::ALL
         .iter()
         .map(|r| choice(r.to_string(), ui.key(&format!("role.{r}")), &typed.role))
@@ -265,8 +281,43 @@ fn form(ui: Ui, typed: &Typed) -> Node {
                 <select name="place"><option value="">{ui.t(keys::UI_TOKENS_EVERYWHERE)}</option>{regions}</select>
             </label>
             <label class="field"><span>{ui.t(keys::UI_TOKENS_DAYS)}</span><select name="days">{days}</select></label>
+            {permissions(ui, typed)}
             <button class="button">{ui.t(keys::UI_TOKENS_PREVIEW)}</button>
         </form>
+    }
+}
+
+fn joined(permissions: &[Permission]) -> String {
+    let names: Vec<String> = permissions.iter().map(Permission::to_string).collect();
+    names.join(",")
+}
+
+/// The permissions that the reader could list: those that they have anywhere.
+fn permissions(ui: Ui, typed: &Typed) -> Node {
+    let boxes = crate::info().with_value(|info| {
+        let mine = |p: &&Permission| {
+            **p != Permission::OperationsBreakGlass && info.me.as_ref().is_some_and(|me| me.may_anywhere(**p))
+        };
+        Permission::ALL
+            .iter()
+            .filter(mine)
+            .map(|p| {
+                let name = p.to_string();
+                html! {
+                    <label class="check">
+                        <input type="checkbox" name="permission" value=name.clone() checked=typed.permissions.contains(&name)/>
+                        <span>{ui.key(&format!("permission.{p}"))}</span>
+                    </label>
+                }
+            })
+            .collect::<Node>()
+    });
+    let open = typed.access.parse() == Ok(TokenAccess::Listed);
+    html! {
+        <details class="wide" open=open>
+            <summary>{ui.t(keys::UI_TOKENS_PERMISSIONS)}</summary>
+            <fieldset class="permissions"><legend class="hidden">{ui.t(keys::UI_TOKENS_PERMISSIONS)}</legend>{boxes}</fieldset>
+        </details>
     }
 }
 
@@ -281,6 +332,7 @@ fn would_make(ui: Ui, preview: &Preview, token: Option<&str>) -> Node {
         let hidden = [
             ("name", typed.name.clone()),
             ("access", operation.access.to_string()),
+            ("permissions", joined(&operation.permissions)),
             ("role", typed.role.clone()),
             ("region", typed.region.clone()),
             ("days", operation.days.to_string()),

@@ -2,14 +2,18 @@
 
 use crate::i18n::Ui;
 use bagua_model::regions::Metric;
-use bagua_model::text::keys;
+use bagua_model::text::{grouped, keys};
 
 /// What stands where there is no sample: never a zero.
 pub const NONE: &str = "–";
 
+fn whole(value: f64) -> String {
+    grouped(&format!("{value:.0}")).into_owned()
+}
+
 fn trim(value: f64) -> String {
     if value >= 100.0 || value == 0.0 {
-        format!("{value:.0}")
+        whole(value)
     } else if value >= 10.0 {
         format!("{value:.1}")
     } else {
@@ -92,7 +96,7 @@ impl Unit {
             Unit::Stream => format!("{}/s", bytes(value)),
             Unit::Rate => format!("{}/s", trim(value)),
             Unit::Seconds => seconds(value),
-            Unit::Count if value.fract() == 0.0 => format!("{value:.0}"),
+            Unit::Count if value.fract() == 0.0 => whole(value),
             Unit::Count => trim(value),
         }
     }
@@ -175,6 +179,8 @@ mod tests {
         assert_eq!(tick(Unit::Stream, 50_000.0), "50 kB/s");
         assert_eq!(tick(Unit::Rate, 2.5), "2.5/s");
         assert_eq!(tick(Unit::Count, 2.5), "2.5");
+        assert_eq!(tick(Unit::Count, 20_000.0), "20,000");
+        assert_eq!(Unit::Rate.value(3_141.6), "3,142/s");
         assert_eq!(tick(Unit::Seconds, 0.0), "0");
     }
 }

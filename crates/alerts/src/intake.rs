@@ -5,6 +5,7 @@ use crate::alertmanager::{Notification, Told};
 use crate::episode::{Change, Known, Verdict, told_ended, told_firing};
 use crate::metrics::{self, Finder};
 use crate::prometheus::{Judge, Testimony, Word};
+use crate::receipts;
 use crate::store::{self, Stamp};
 use bagua_model::alerts::AlertState;
 use sqlx::PgConnection;
@@ -143,7 +144,13 @@ impl Alerts {
         if intake.doubtful > 0 {
             self.reconcile_soon();
         }
-        self.receipts.note(group, self.clock.now());
+        let noted = receipts::note(&self.db, &group, self.clock.now());
+        match tokio::time::timeout(DATABASE_TIME_OUT, noted).await {
+            Ok(Ok(())) => {}
+            // What it told is stored. Alertmanager repeats it, and this is noted then.
+            Ok(Err(error)) => return Err(WebhookError::Unavailable(Some(error))),
+            Err(_) => return Err(WebhookError::Unavailable(None)),
+        }
         Ok(intake)
     }
 

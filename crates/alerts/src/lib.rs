@@ -32,7 +32,6 @@ pub use intake::{Intake, LONGEST_BODY, WebhookError};
 use crate::alertmanager::Alertmanager;
 use crate::causes::KnownSilences;
 use crate::prometheus::{Prometheus, Testimony};
-use crate::receipts::Receipts;
 use crate::reconcile::Reconciler;
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -109,9 +108,6 @@ pub struct Alerts {
     storing: Mutex<()>,
     /// What is known of the silences that hold something.
     silences: ArcSwap<KnownSilences>,
-    receipts: Receipts,
-    /// When this console began to listen.
-    begun: OffsetDateTime,
     kick: Notify,
     /// Microseconds since 1970.
     watchdog: AtomicI64,
@@ -173,8 +169,6 @@ impl Alerts {
             refreshing: Mutex::new(()),
             storing: Mutex::new(()),
             silences: ArcSwap::default(),
-            receipts: Receipts::default(),
-            begun: parts.clock.now(),
             kick: Notify::new(),
             watchdog: AtomicI64::new(NEVER),
             readings: AtomicU64::new(0),

@@ -154,6 +154,14 @@ receivers:
     );
     assert_eq!(told.legs[0].integrations[0].kind, "webhook");
 
+    // Another console, which was told nothing and has just begun, answers the same.
+    let other = Bench::start(db.pool.clone(), &alertmanager.url, &nobody()?, quick())?;
+    other.until_firing(&["Told"]).await?;
+    let there = delivery(&other).await?;
+    assert_eq!(there.legs[0].received, told.legs[0].received);
+    assert!(there.told && there.since <= now, "{there:?}");
+    drop(other);
+
     let silence = serde_json::json!({
         "matchers": [{ "name": "alertname", "value": "Told", "isRegex": false, "isEqual": true }],
         "startsAt": now.format(&Rfc3339)?, "endsAt": (now + Duration::hours(1)).format(&Rfc3339)?,

@@ -5,6 +5,7 @@
 //! checks that both languages hold the same keys and placeholders.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
@@ -122,6 +123,8 @@ impl Text {
                 continue;
             };
             match self.args.iter().find(|(n, _)| n == name) {
+                // `n` is how many there are.
+                Some((_, value)) if name == "n" => out.push_str(&grouped(value)),
                 Some((_, value)) => {
                     out.push_str(
                         value
@@ -143,6 +146,27 @@ impl Text {
     }
 }
 
+/// Digits in groups of three, as English and Chinese both write them (CLDR 48: `#,##0.###` in `en` and `zh`); what is no
+/// whole number stays as it is.
+pub fn grouped(digits: &str) -> Cow<'_, str> {
+    let (sign, number) = match digits.strip_prefix('-') {
+        Some(number) => ("-", number),
+        None => ("", digits),
+    };
+    if number.len() < 4 || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return Cow::Borrowed(digits);
+    }
+    let mut out = String::with_capacity(digits.len() + number.len() / 3);
+    out.push_str(sign);
+    for (at, digit) in number.char_indices() {
+        if at > 0 && (number.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    Cow::Owned(out)
+}
+
 /// English, for logs and for error chains; screens call [`Text::render`].
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,6 +181,21 @@ mod tests {
     #[test]
     fn messages_are_sorted_so_that_the_search_finds_them() {
         assert!(MESSAGES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn counts_are_grouped_and_nothing_else() {
+        for (plain, shown) in [
+            ("999", "999"),
+            ("1000", "1,000"),
+            ("20000", "20,000"),
+            ("-1234567", "-1,234,567"),
+        ] {
+            assert_eq!(grouped(plain), shown);
+        }
+        for other in ["", "-", "12a45", "10.25", "1 000"] {
+            assert_eq!(grouped(other), other);
+        }
     }
 
     #[test]

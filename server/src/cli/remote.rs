@@ -1,28 +1,32 @@
 //! A console at an address, through its HTTP API.
 
-use anyhow::{Context as _, ensure};
+use super::https::{self, Https};
+use anyhow::Context as _;
 use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::operation::{OperationId, PlanView, Submission, Submitted};
 use bagua_model::settings::Secret;
 use bagua_model::text::{Text, keys};
-use futures::StreamExt as _;
-use http::{Method, StatusCode, header};
-use reqwest::{Client, Response};
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::error::Error;
 use std::time::Duration;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A plan or an answer may take the server its 30 s.
 const WITHIN: Duration = Duration::from_secs(40);
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// The console.
 pub struct Remote {
     url: String,
     token: Secret,
-    client: Client,
+    client: Https,
 }
 
 /// What the API says when it refuses (RFC 9457).
@@ -45,61 +49,88 @@ struct FieldProblem {
 }
 
 impl Remote {
-    /// The console at `url`, with the token that it is called with.
+    /// The console at `url`, with the token that it is called with. A token goes to the address that was named and to no
+    /// other: redirects are not followed.
     pub fn new(url: &str, token: Secret) -> anyhow::Result<Remote> {
         let url = url.trim_end_matches('/').to_owned();
-        ensure!(
-            !url.starts_with("https://"),
-            "This program calls http:// only. Reach {url} through a tunnel: `ssh -L 3000:localhost:3000 MACHINE`, then http://localhost:3000"
+        let wrong = || format!("The address {url} cannot be called. Start it with https:// or http://");
+        let address: Uri = url.parse().with_context(wrong)?;
+        let scheme = address.scheme().cloned();
+        anyhow::ensure!(
+            scheme == Some(Scheme::HTTPS) || scheme == Some(Scheme::HTTP),
+            wrong()
         );
-        ensure!(
-            url.starts_with("http://"),
-            "The address {url} cannot be called. Start it with http://"
-        );
-        let client = Client::builder()
-            .user_agent(concat!("bagua/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_WITHIN)
-            // A token goes to the address that was named and to no other.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .context("no HTTP client can be made")?;
+        let client = https::client()?;
         Ok(Remote { url, token, client })
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> Failure {
         // The innermost cause says most: "Connection refused".
-        let mut cause: &dyn std::error::Error = error;
+        let mut cause = error;
         while let Some(next) = cause.source() {
             cause = next;
         }
+        self.because(&cause)
+    }
+
+    fn because(&self, cause: &dyn std::fmt::Display) -> Failure {
         let text = Text::new(keys::CLI_UNREACHABLE)
             .with("url", &self.url)
             .with("cause", cause);
         Failure::new(FailureKind::Unavailable, text)
     }
 
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client
-            .request(method, format!("{}/api/v1/{path}", self.url))
-            .bearer_auth(self.token.expose())
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", self.token.expose()))
+            .unwrap_or(HeaderValue::from_static("Bearer"));
+        bearer.set_sensitive(true);
+        Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1/{path}", self.url))
+            .header(header::USER_AGENT, concat!("bagua/", env!("CARGO_PKG_VERSION")))
+            .header(header::AUTHORIZATION, bearer)
             .header(header::ACCEPT_LANGUAGE, super::locale().tag())
     }
 
+    async fn send(&self, request: request::Builder, body: Vec<u8>) -> Result<Response<Incoming>, Failure> {
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| self.unreachable(&error))?;
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    /// Status and whole body of an answer.
+    async fn answer(&self, request: request::Builder, body: Vec<u8>) -> Result<(StatusCode, Bytes), Failure> {
+        let answer = async {
+            let response = self.send(request, body).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await;
+            Ok((status, body.map_err(|error| self.unreachable(&error))?.to_bytes()))
+        };
+        timeout(WITHIN, answer)
+            .await
+            .unwrap_or_else(|late| Err(self.unreachable(&late)))
+    }
+
     async fn post(&self, path: &str, body: &Value, key: Option<Uuid>) -> Result<Value, Failure> {
-        let mut request = self.request(Method::POST, path).timeout(WITHIN).json(body);
+        let mut request = self
+            .request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = key {
             request = request.header("idempotency-key", key.to_string());
         }
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response).await);
+        let (status, body) = self.answer(request, body.to_string().into_bytes()).await?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &body));
         }
-        response.json().await.map_err(|error| self.unreachable(&error))
+        serde_json::from_slice(&body).map_err(|error| self.because(&error))
     }
 
-    async fn refusal(&self, response: Response) -> Failure {
-        let status = response.status();
-        let Ok(problem) = response.json::<Problem>().await else {
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Failure {
+        let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
             // Whatever answers there, it is no console.
             let text = Text::new(keys::CLI_NO_CONSOLE)
                 .with("url", &self.url)
@@ -176,14 +207,22 @@ impl Remote {
         let request = self
             .request(Method::GET, &format!("operations/{operation}/events"))
             .header("last-event-id", last);
-        let response = match request.send().await {
-            Ok(response) if response.status().is_success() => response,
-            Ok(response) => return Ok(Err(self.refusal(response).await)),
-            Err(error) => return Ok(Err(self.unreachable(&error))),
+        // The answer begins at once; then it goes on for as long as the operation does.
+        let response = match timeout(WITHIN, self.send(request, Vec::new())).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(failure)) => return Ok(Err(failure)),
+            Err(late) => return Ok(Err(self.unreachable(&late))),
         };
-        let mut body = response.bytes_stream();
+        let status = response.status();
+        let mut body = response.into_body();
+        if !status.is_success() {
+            let said = timeout(WITHIN, body.collect()).await;
+            let said = said.ok().and_then(Result::ok).map(|said| said.to_bytes());
+            return Ok(Err(self.refusal(status, &said.unwrap_or_default())));
+        }
         let mut buffer = Vec::new();
-        while let Some(Ok(chunk)) = body.next().await {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(chunk) = frame.into_data() else { continue };
             buffer.extend_from_slice(&chunk);
             while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
                 let event: Vec<u8> = buffer.drain(..end + 2).collect();

@@ -25,6 +25,8 @@ const PATH: &str = "/access/tokens";
 pub struct Wish {
     name: String,
     access: String,
+    /// Names of permissions, with commas between them.
+    permissions: String,
     role: String,
     region: String,
     days: String,
@@ -39,7 +41,11 @@ impl Wish {
             // What cannot be read is the narrow one, and the page offers only what can be.
             access: self.access.parse().unwrap_or_default(),
             role: self.role.parse().ok(),
-            permissions: Vec::new(),
+            permissions: self
+                .permissions
+                .split(',')
+                .filter_map(|p| p.parse().ok())
+                .collect(),
             scope: Scope {
                 environment: None,
                 region: Some(self.region.trim())
@@ -71,6 +77,7 @@ pub async fn create(
             let typed = vec![
                 ("name", wish.name),
                 ("access", wish.access),
+                ("permissions", wish.permissions),
                 ("role", wish.role),
                 ("region", wish.region),
                 ("days", wish.days),

@@ -5,13 +5,48 @@ use crate::tokens::{made, wish};
 use bagua_model::access::Role;
 use bagua_model::tokens::TokenAccess;
 use bagua_server::listener;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
 
 type Outcome = anyhow::Result<()>;
+
+/// Terminates TLS before `console` as a proxy does. Its certificate, for localhost, is in the file that is named.
+async fn tls_before(console: SocketAddr, folder: &Path) -> anyhow::Result<(SocketAddr, String)> {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let file = folder.join("authority.pem");
+    std::fs::write(&file, cert.pem())?;
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).map_err(anyhow::Error::msg)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(stream).await?;
+                let mut server = TcpStream::connect(console).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    Ok((address, file.display().to_string()))
+}
 
 /// Runs a command with this environment and no other.
 async fn bagua(environment: &[(&str, &str)], arguments: &[&str]) -> anyhow::Result<Output> {
@@ -31,6 +66,9 @@ async fn a_console_at_an_address_is_called_with_the_same_words() -> Outcome {
     let bound = listener::bind(([127, 0, 0, 1], 0).into()).await?;
     let address = bound.local_addr()?;
     ground.settings.listen.address = address;
+    let (tls, authority) = tls_before(address, ground.folder()).await?;
+    let safe = format!("https://localhost:{}", tls.port());
+    ground.settings.listen.public_url.clone_from(&safe);
     let house = ground.house()?;
     house.run();
     tokio::spawn(listener::serve(
@@ -109,11 +147,17 @@ async fn a_console_at_an_address_is_called_with_the_same_words() -> Outcome {
     call(&away, 7, "cannot be reached", &["alerts", "list"]).await?;
     call(&away, 7, "cannot be reached", &["submit", "component.restart"]).await?;
 
-    let https = [
-        ("BAGUA_URL", "https://console.example.org"),
+    let ftp = [
+        ("BAGUA_URL", "ftp://console.example.org"),
         ("BAGUA_TOKEN", token.as_str()),
     ];
-    call(&https, 1, "through a tunnel", &["alerts", "list"]).await?;
+    call(&ftp, 1, "Start it with https://", &["alerts", "list"]).await?;
+
+    // TLS in front of it, under an authority that only this machine knows.
+    let strange = [("BAGUA_URL", safe.as_str()), ("BAGUA_TOKEN", &token)];
+    call(&strange, 7, "certificate", &["regions", "list"]).await?;
+    let known = [strange[0], strange[1], ("SSL_CERT_FILE", authority.as_str())];
+    call(&known, 0, HOME, &["regions", "list"]).await?;
 
     // A token of its own making: told to standard output, and good for what it was made for.
     let child = call(

@@ -47,20 +47,22 @@ impl Frame {
         height - (value / self.top).clamp(0.0, 1.0) * height
     }
 
-    /// The path of a series. A missing point ends the line; a point alone is a short dash, so that it can be seen.
+    /// The path of a series. A missing point ends the line; a point alone is a dash, so that it can be seen.
     fn path(&self, series: &Series, width: f64, height: f64) -> String {
         let mut d = String::with_capacity(series.points.len() * 12);
+        let near = |a: i64, b: i64| b - a <= self.step + self.step / 2;
+        let dash = width / 100.0;
         let mut before: Option<i64> = None;
-        for &(at, value) in &series.points {
+        let mut points = series.points.iter().peekable();
+        while let Some(&(at, value)) = points.next() {
             let (x, y) = (self.x(at, width), self.y(value, height));
-            match before {
-                Some(last) if at - last <= self.step + self.step / 2 => {
-                    let _ = write!(d, "L{x:.1} {y:.1}");
-                }
-                _ => {
-                    let _ = write!(d, "M{x:.1} {y:.1}h.6");
-                }
-            }
+            let follows = points.peek().is_some_and(|next| near(at, next.0));
+            let _ = match before {
+                Some(last) if near(last, at) => write!(d, "L{x:.1} {y:.1}"),
+                _ if follows => write!(d, "M{x:.1} {y:.1}"),
+                // At the edge too, all of it stays inside.
+                _ => write!(d, "M{:.1} {y:.1}h{dash:.1}", x.min(width - dash)),
+            };
             before = Some(at);
         }
         d
@@ -385,10 +387,10 @@ mod tests {
         };
         let series = Series {
             name: String::new(),
-            points: vec![(0, 0.0), (10, 10.0), (50, 5.0), (60, 5.0)],
+            points: vec![(0, 0.0), (10, 10.0), (50, 5.0), (60, 5.0), (100, 2.5)],
         };
         let path = frame.path(&series, 100.0, 100.0);
-        assert_eq!(path, "M0.0 100.0h.6L10.0 0.0M50.0 50.0h.6L60.0 50.0");
+        assert_eq!(path, "M0.0 100.0L10.0 0.0M50.0 50.0L60.0 50.0M99.0 75.0h1.0");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `alerts.delivery`: why nobody was told, or who was, when.
 
 use crate::Alerts;
+use crate::receipts::Receipts;
 use crate::routing::{Leg, Routing, seconds};
 use crate::silences::alertmanager_failure;
 use crate::snapshot::Sight;
@@ -36,18 +37,21 @@ impl Answers<GetDelivery> for Alerts {
             )
         })?;
         let counts = self.counted().await;
-        let legs: Vec<DeliveryLeg> = routing
-            .legs(&view.labels)
+        let legs = routing.legs(&view.labels);
+        let receipts = Receipts::of(&self.db, legs.iter().map(|leg| leg.key.as_str()), cx.now)
+            .await
+            .map_err(bagua_core::db::failure)?;
+        let legs: Vec<DeliveryLeg> = legs
             .into_iter()
-            .map(|leg| self.drawn(leg, &counts))
+            .map(|leg| drawn(leg, &counts, &receipts))
             .collect();
         let held = self.held_back(cx, view).await?;
-        let (told, verdict) = self.verdict(view, &legs, held, cx.now);
+        let (told, verdict) = self.verdict(view, &legs, held, (receipts.since, cx.now));
         Ok(DeliveryView {
             told,
             verdict,
             legs,
-            since: self.begun,
+            since: receipts.since,
         })
     }
 }
@@ -56,6 +60,31 @@ impl Answers<GetDelivery> for Alerts {
 struct Counts {
     tried: Option<HashMap<String, f64>>,
     failed: Option<HashMap<String, f64>>,
+}
+
+fn drawn(leg: Leg, counts: &Counts, receipts: &Receipts) -> DeliveryLeg {
+    let kinds: BTreeSet<&String> = leg.integrations.iter().collect();
+    let count = |of: &Option<HashMap<String, f64>>, kind: &String| {
+        // An increase over a window is no whole number.
+        Some(of.as_ref()?.get(kind)?.round() as u32)
+    };
+    DeliveryLeg {
+        integrations: kinds
+            .into_iter()
+            .map(|kind| Integration {
+                kind: kind.clone(),
+                tried: count(&counts.tried, kind),
+                failed: count(&counts.failed, kind),
+            })
+            .collect(),
+        received: receipts.last(&leg.key),
+        receiver: leg.receiver,
+        group: leg.group,
+        key: leg.key,
+        wait: leg.wait,
+        repeat: leg.repeat,
+        timed: [leg.muted, leg.active].concat(),
+    }
 }
 
 impl Alerts {
@@ -73,31 +102,6 @@ impl Alerts {
         Counts {
             tried: tried.ok(),
             failed: failed.ok(),
-        }
-    }
-
-    fn drawn(&self, leg: Leg, counts: &Counts) -> DeliveryLeg {
-        let kinds: BTreeSet<&String> = leg.integrations.iter().collect();
-        let count = |of: &Option<HashMap<String, f64>>, kind: &String| {
-            // An increase over a window is no whole number.
-            Some(of.as_ref()?.get(kind)?.round() as u32)
-        };
-        DeliveryLeg {
-            integrations: kinds
-                .into_iter()
-                .map(|kind| Integration {
-                    kind: kind.clone(),
-                    tried: count(&counts.tried, kind),
-                    failed: count(&counts.failed, kind),
-                })
-                .collect(),
-            received: self.receipts.last(&leg.key),
-            receiver: leg.receiver,
-            group: leg.group,
-            key: leg.key,
-            wait: leg.wait,
-            repeat: leg.repeat,
-            timed: [leg.muted, leg.active].concat(),
         }
     }
 
@@ -142,7 +146,7 @@ impl Alerts {
         view: &AlertView,
         legs: &[DeliveryLeg],
         held: Option<Text>,
-        now: OffsetDateTime,
+        (since, now): (OffsetDateTime, OffsetDateTime),
     ) -> (bool, Text) {
         // The group was told while this alert was in it.
         let told = legs
@@ -216,7 +220,7 @@ impl Alerts {
         let receivers: Vec<_> = legs.iter().map(|l| l.receiver.as_str()).collect();
         let text = Text::new(keys::DELIVERY_NOT_KNOWN)
             .with("receivers", receivers.join(", "))
-            .with("since", said(self.begun));
+            .with("since", said(since));
         (false, text)
     }
 }

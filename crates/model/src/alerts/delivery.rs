@@ -28,7 +28,7 @@ pub struct DeliveryView {
     pub verdict: Text,
     /// The ways that the alert goes.
     pub legs: Vec<DeliveryLeg>,
-    /// Since when this console keeps what notifications it received.
+    /// Since when it is kept which notifications were received.
     #[serde(with = "time::serde::rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub since: OffsetDateTime,
@@ -52,7 +52,7 @@ pub struct DeliveryLeg {
     pub repeat: String,
     /// Names of time intervals during which, or outside of which, nobody is told.
     pub timed: Vec<String>,
-    /// When this console last received a notification of the group.
+    /// When a notification of the group last came to a console.
     #[serde(with = "time::serde::rfc3339::option")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
     pub received: Option<OffsetDateTime>,
