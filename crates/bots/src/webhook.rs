@@ -33,6 +33,8 @@ const LARGEST_BODY: usize = 1 << 20;
 const AT_ONCE: usize = 1_000;
 /// How long a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long looking a secret up may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
 /// How long a bot's secret is remembered; after a change the old one is taken for as long.
 const REMEMBERED: Duration = Duration::from_secs(5);
 /// How many bots are remembered.
@@ -175,13 +177,15 @@ impl Webhooks {
     }
 
     async fn look_up(&self, bot: BotId) -> sqlx::Result<Option<Hooked>> {
-        let row = sqlx::query!(
+        let statement = sqlx::query!(
             r#"SELECT webhook_digest AS "digest!", desired = 'running' AS "running!" FROM bots
                WHERE bot_id = $1 AND mode = 'webhook' AND webhook_digest IS NOT NULL"#,
             bot.0
         )
-        .fetch_optional(&self.pool)
-        .await?;
+        .fetch_optional(&self.pool);
+        let row = timeout(LOOK_UP, statement)
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         Ok(row.and_then(|row| {
             Some(Hooked {
                 digest: row.digest.try_into().ok()?,
@@ -191,7 +195,6 @@ impl Webhooks {
     }
 
     async fn keep(&self, bot: BotId, body: Bytes) -> Result<(), StatusCode> {
-        counter!("tg_updates_received_total").increment(1);
         let update = match read(RawUpdate::new(body)) {
             Read::Update(update) => *update,
             Read::WithoutNumber(odd) => {
@@ -200,6 +203,7 @@ impl Webhooks {
                     .map_err(|error| away(bot, &error.to_string()));
             }
         };
+        crate::figures::received(std::slice::from_ref(&update));
         let batch = Batch {
             bot,
             way: Way::Pushed,

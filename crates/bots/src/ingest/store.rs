@@ -16,6 +16,14 @@ pub(super) struct SealedBatch {
     pub(super) repeats: u64,
 }
 
+impl SealedBatch {
+    /// When its newest message was written.
+    pub(super) fn newest(&self) -> Option<OffsetDateTime> {
+        let messages = self.rows.iter().filter_map(|row| row.update.message.as_ref());
+        messages.map(|message| message.date).max()
+    }
+}
+
 pub(super) struct Row {
     pub(super) update: Update,
     pub(super) raw: Vec<u8>,

@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 const INTENSITY: usize = 5;
 const INTENSITY_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often the depths of queues are measured.
+const MEASURE: Duration = Duration::from_secs(10);
 /// How often partitions are made ahead and old lines go.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
@@ -118,6 +120,7 @@ pub struct Runner {
     ids: HashMap<Id, BotId>,
     faults: HashMap<BotId, VecDeque<Instant>>,
     renewed: Instant,
+    measured: Instant,
 }
 
 impl Runner {
@@ -131,6 +134,7 @@ impl Runner {
             ids: HashMap::new(),
             faults: HashMap::new(),
             renewed: Instant::now(),
+            measured: Instant::now(),
         }
     }
 
@@ -245,10 +249,18 @@ impl Runner {
     }
 
     /// What others put in (pushed updates, calls of the console, calls that waited) has nobody else to tell of it.
-    async fn wake_restless(&self) -> sqlx::Result<()> {
+    async fn wake_restless(&mut self) -> sqlx::Result<()> {
         let mine: Vec<i64> = self.held.keys().map(|bot| bot.0).collect();
         if mine.is_empty() {
             return Ok(());
+        }
+        if self.measured.elapsed() >= MEASURE {
+            self.measured = Instant::now();
+            let depths = store::depths(&self.parts.pool, &mine).await?;
+            gauge!("pending_updates").set(depths.pending as f64);
+            gauge!("update_work_depth").set(depths.work as f64);
+            gauge!("outbox_depth").set(depths.outbox as f64);
+            gauge!("outbox_uncertain").set(depths.uncertain as f64);
         }
         for bot in store::restless(&self.parts.pool, &mine).await? {
             if let Some(held) = self.held.get(&BotId(bot)) {

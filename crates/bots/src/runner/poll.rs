@@ -109,7 +109,6 @@ impl Bot {
             polling.pause = self.config.pause;
             return None;
         }
-        counter!("tg_updates_received_total").increment(received.len() as u64);
         let mut updates = Vec::with_capacity(received.len());
         let mut odd = Vec::new();
         for raw in received {
@@ -118,6 +117,7 @@ impl Bot {
                 Read::WithoutNumber(raw) => odd.push(raw),
             }
         }
+        crate::figures::received(&updates);
         // Before the cursor passes them: they have no number by which they could come again.
         if !odd.is_empty()
             && let Err(error) = store::quarantine(&self.parts.pool, &self.parts.keys, self.id, &odd).await

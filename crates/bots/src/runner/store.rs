@@ -151,6 +151,27 @@ pub(super) async fn restless(pool: &PgPool, bots: &[i64]) -> sqlx::Result<Vec<i6
     .await
 }
 
+/// How much waits, of `bots` together.
+pub(super) struct Depths {
+    pub(super) pending: i64,
+    pub(super) work: i64,
+    pub(super) outbox: i64,
+    pub(super) uncertain: i64,
+}
+
+pub(super) async fn depths(pool: &PgPool, bots: &[i64]) -> sqlx::Result<Depths> {
+    sqlx::query_as!(
+        Depths,
+        r#"SELECT coalesce((SELECT sum(pending) FROM bot_observations WHERE bot_id = ANY($1)), 0)::bigint AS "pending!",
+                  (SELECT count(*) FROM update_work WHERE bot_id = ANY($1)) AS "work!",
+                  (SELECT count(*) FROM outbox WHERE bot_id = ANY($1) AND state IN ('pending', 'sending')) AS "outbox!",
+                  (SELECT count(*) FROM outbox WHERE bot_id = ANY($1) AND state = 'uncertain') AS "uncertain!""#,
+        bots
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// What Telegram says of a bot.
 pub(super) struct Observation<'a> {
     pub(super) url: &'a str,

@@ -192,3 +192,42 @@ async fn partitions_are_made_ahead_and_asking_again_makes_none() -> Result<()> {
     assert_eq!(make().await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_update_that_is_pushed_is_stored_also_beside_the_same_one_polled_under_a_lost_fence() -> Result<()>
+{
+    let ground = ground_with(CommitterConfig {
+        writers: 1,
+        ..CommitterConfig::default()
+    })
+    .await?;
+    ground.bots([7]).await?;
+    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
+    let stale = Lease {
+        fence: Fence(lease.fence.0 - 1),
+        ..lease
+    };
+    // The writer waits, so that the next two share one transaction.
+    let mut lock = ground.data.owner.begin().await?;
+    sqlx::query("LOCK TABLE update_ledger IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await?;
+    let release = async {
+        bagua_testkit::eventually("a statement that waits", || async {
+            let waits = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            Ok((ground.count(waits).await? > 0).then_some(()))
+        })
+        .await?;
+        let (polled, pushed) = tokio::join!(ground.ingest.ingest(polled(&stale, texts([5]))), async {
+            let both = ground.ingest.ingest(pushed(7, texts([5])));
+            lock.rollback().await?;
+            anyhow::Ok(both.await?)
+        },);
+        assert!(matches!(polled, Err(IngestError::FenceLost)), "{polled:?}");
+        anyhow::Ok(pushed?)
+    };
+    let (first, pushed) = tokio::join!(ground.ingest.ingest(pushed(7, texts([1]))), release);
+    assert_eq!((first?.stored, pushed?.stored), (1, 1));
+    assert_eq!(ground.count("updates WHERE update_id = 5").await?, 1);
+    Ok(())
+}
