@@ -52,7 +52,8 @@ impl Bot {
             let ask = GetUpdates {
                 offset: (polling.cursor > 0).then_some(polling.cursor),
                 limit: Some(100),
-                timeout: self.config.poll_seconds,
+                // The first one does not wait: a bot to which nobody writes is known to run at once.
+                timeout: if set_kinds { 0 } else { self.config.poll_seconds },
                 allowed_updates: set_kinds.then_some(kinds.as_slice()),
             };
             let answer = tokio::select! {
