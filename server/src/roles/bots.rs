@@ -6,7 +6,7 @@ use bagua_bots::runner::{Parts, Runner, RunnerConfig};
 use bagua_keys::KeyStore;
 use bagua_model::settings::Settings;
 use bagua_telegram::Transport;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr as _;
@@ -153,11 +153,11 @@ async fn count(pool: &PgPool) -> sqlx::Result<()> {
 
 /// What Prometheus is told about the series.
 pub fn describe() {
+    bagua_bots::figures::describe();
     describe_gauge!(
         "tg_bots",
         "Bots of the cell that should run, by what their owner said last."
     );
-    describe_gauge!("tg_bots_owned", "Bots that this process owns.");
     describe_gauge!(
         "tg_bots_unowned",
         "Bots of the cell that should run and that no process owns."
@@ -169,23 +169,5 @@ pub fn describe() {
     describe_counter!(
         "tg_lease_takeovers_total",
         "Bots of the cell that were taken from an owner that did not renew its lease."
-    );
-    describe_counter!("tg_updates_received_total", "Updates received from Telegram.");
-    describe_counter!("tg_updates_committed_total", "Updates stored.");
-    describe_counter!("tg_updates_duplicate_total", "Updates that were stored before.");
-    describe_counter!("poll_errors_total", "Polls without success, by class.");
-    describe_counter!(
-        "lease_lost_total",
-        "Leases that another process took from this one."
-    );
-    describe_counter!(
-        "retry_after_seconds_total",
-        Unit::Seconds,
-        "Pauses that Telegram asked for."
-    );
-    describe_histogram!(
-        "ingest_commit_seconds",
-        Unit::Seconds,
-        "Time of one transaction that stores updates."
     );
 }
