@@ -90,7 +90,6 @@ pub async fn look(parts: &Parts) {
         tokio::join!(
             Arc::clone(&parts.alerts).run(stop.clone()),
             Arc::clone(&parts.regions).run(stop.clone()),
-            Arc::clone(&parts.fleet).run(stop.clone()),
             live.run(stop.clone())
         )
     };
@@ -104,10 +103,7 @@ pub async fn look(parts: &Parts) {
                     .iter()
                     .all(|region| region.health != Health::Unknown)
             });
-            if known
-                && parts.fleet.has_looked()
-                && parts.console.ask(&system, ListAlerts::default()).await.is_ok()
-            {
+            if known && parts.console.ask(&system, ListAlerts::default()).await.is_ok() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

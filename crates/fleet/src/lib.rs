@@ -25,7 +25,7 @@ use bagua_telegram::{TelegramError, Transport};
 use fleet::Fleet;
 use sqlx::PgPool;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// How long a connection to a Bot API server may take.
@@ -45,6 +45,7 @@ pub struct Room {
     transport: Transport,
     /// The newest look at all cells; the list is answered from it.
     fleet: ArcSwap<Fleet>,
+    /// Whether all cells have been asked once, with or without an answer.
     looked: AtomicBool,
     live: LiveHub,
     clock: Clock,
@@ -66,11 +67,6 @@ impl Room {
             console: parts.handle.clone(),
             config,
         }))
-    }
-
-    /// Whether all cells have been asked once, with or without an answer.
-    pub fn has_looked(&self) -> bool {
-        self.looked.load(Ordering::Relaxed)
     }
 
     /// The data database of a region.

@@ -71,6 +71,8 @@ impl Room {
 #[async_trait]
 impl Answers<ListBots> for Room {
     async fn answer(&self, cx: &AskContext, query: ListBots) -> Result<FleetView, Failure> {
+        // At the command line no loop has looked before.
+        self.look_first().await;
         let fleet = self.fleet.load();
         Ok(fleet.visible(&cx.granted, cx.environment, query.region.as_ref()))
     }

@@ -53,6 +53,13 @@ impl Room {
         }
     }
 
+    /// Looks once, unless that has been done.
+    pub(crate) async fn look_first(&self) {
+        if !self.looked.load(Ordering::Relaxed) {
+            self.look(&mut BTreeMap::new()).await;
+        }
+    }
+
     async fn look(&self, memory: &mut BTreeMap<RegionId, Memory>) {
         let before = self.fleet.load_full();
         let mut looks = Vec::new();
@@ -100,8 +107,8 @@ impl Room {
             .retain(|bot, _| rows.iter().any(|row| row.bot_id == *bot));
         let now = self.clock.now();
         self.count(region, memory, &rows, now).await;
-        // The first look is quick, so that whoever waits for it (the command line) sees the bots at once.
-        if self.has_looked() {
+        // The first look is quick, so that whoever waits for it sees the bots at once.
+        if self.looked.load(Ordering::Relaxed) {
             self.lags(region, memory, &rows).await;
             self.ask(region, memory, &rows, now).await;
         }
