@@ -74,8 +74,8 @@ test("a bot is added by its token, stopped, started, and survives the death of i
   // Its page lives: messages arrive without its being loaded again.
   await page.goto(`/bots/${id}`);
   await alive(page);
-  await expect(page.locator(".page-state").first()).toContainText("Running", { timeout: 30_000 });
   await write(40);
+  await expect(page.locator(".page-state").first()).toContainText("Running", { timeout: 30_000 });
   const stored = page.locator(".facts div", { hasText: "Stored" }).locator("dd").first();
   await expect(stored).toHaveText("40", { timeout: 20_000 });
   await expect(page.locator("#tail tbody tr")).toHaveCount(30);
