@@ -5,7 +5,10 @@
 //! `BAGUA_TEST_DATABASE_URL=… cargo run --release -p bagua-bots --example ingest`. Runner, simulator and database share the
 //! machine's cores. One line of JSON for each part.
 
-#![expect(clippy::disallowed_methods, reason = "a measurement takes the machine's clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a measurement takes the machine's clock"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
@@ -131,7 +134,9 @@ async fn copy(data: &TestDatabase) -> Result<(u64, f64)> {
         drop(stream);
         // The same table and its indexes, empty.
         let truncate = format!("TRUNCATE {table}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(truncate)).execute(&mut *out).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(truncate))
+            .execute(&mut *out)
+            .await?;
         let began = Instant::now();
         let statement = format!("COPY {table} FROM STDIN (FORMAT binary)");
         let mut into = out.copy_in_raw(&statement).await?;
