@@ -268,12 +268,16 @@ async fn a_bot_is_stopped_started_and_restarted_and_the_count_agrees_with_telegr
     );
     let polls = bot.totals().polls;
     push(&bot, "while it is stopped", 30);
+    // What was written in the moment of the stop may wait as well: only what was received is stored.
+    let waits = bot.pending();
+    assert!(waits >= 30, "{waits}");
+    let waits = waits.to_string();
     let plan = console.plan_json(&me.actor, "bot.start", wish.clone()).await?;
     assert!(
         plan.plan
             .estimates
             .iter()
-            .any(|text| text.args.iter().any(|(_, value)| value == "30")),
+            .any(|text| text.args.iter().any(|(_, value)| *value == waits)),
         "{:?}",
         plan.plan.estimates
     );
