@@ -8,6 +8,7 @@ pub mod audit;
 pub mod charts;
 pub mod compare;
 pub mod component;
+pub mod localization;
 pub mod not_found;
 pub mod operation;
 pub mod operations;

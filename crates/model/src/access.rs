@@ -89,6 +89,10 @@ named! {
         PeopleRead = "people.read",
         /// Create people, grant and revoke roles, end sessions.
         PeopleManage = "people.manage",
+        /// Read the catalogues of texts for bots and letters.
+        LocalizationRead = "localization.read",
+        /// Write and remove their texts.
+        LocalizationManage = "localization.manage",
         /// See and end one's own sessions.
         SessionsOwn = "sessions.own",
         /// See, make and revoke one's own API tokens.
@@ -131,10 +135,17 @@ impl Role {
                     | P::OperationsApprove
                     | P::SchedulesRead
                     | P::SchedulesManage
+                    | P::LocalizationRead
+                    | P::LocalizationManage
             ),
             Role::ComplianceOfficer | Role::ComplianceApprover => matches!(
                 permission,
-                P::RegionsRead | P::AlertsRead | P::OperationsRead | P::AuditRead | P::SchedulesRead
+                P::RegionsRead
+                    | P::AlertsRead
+                    | P::OperationsRead
+                    | P::AuditRead
+                    | P::SchedulesRead
+                    | P::LocalizationRead
             ),
             Role::Auditor => matches!(
                 permission,
@@ -144,8 +155,12 @@ impl Role {
                     | P::AuditRead
                     | P::SchedulesRead
                     | P::PeopleRead
+                    | P::LocalizationRead
             ),
-            Role::Viewer => matches!(permission, P::RegionsRead | P::AlertsRead | P::OperationsRead),
+            Role::Viewer => matches!(
+                permission,
+                P::RegionsRead | P::AlertsRead | P::OperationsRead | P::LocalizationRead
+            ),
         }
     }
 }

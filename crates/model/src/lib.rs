@@ -6,6 +6,7 @@ pub mod access;
 pub mod alerts;
 pub mod compare;
 pub mod failure;
+pub mod localization;
 pub mod notices;
 pub mod operation;
 pub mod platform;

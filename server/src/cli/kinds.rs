@@ -53,10 +53,11 @@ const SAID: [(&str, &str, &str); 14] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 13] = [
+pub const NOUNS: [&str; 14] = [
     "alerts",
     "approvals",
     "audit",
+    "catalogues",
     "components",
     "events",
     "notices",

@@ -241,6 +241,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "alerts.groups",
         "alerts.list",
         "audit.list",
+        "catalogues.list",
         "events.recent",
         "operations.get",
         "operations.inbox",
