@@ -10,10 +10,13 @@
 //   memory          resident memory of the console after the load
 //   warm start      `bagua up` on a folder that has been used -> ready
 //   storm           20,000 alerts fire (storm.mjs); BAGUA_BENCH_ONLY=storm measures nothing else
+//   ingest          updates of 1, 8 and 50 bots, durable and sealed, beside COPY of the same rows (ingest.mjs);
+//                   BAGUA_BENCH_ONLY=ingest measures nothing else
 import { spawn, execFileSync } from "node:child_process";
 import { mkdtempSync, chmodSync, readFileSync, rmSync, existsSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import { ingest } from "./ingest.mjs";
 import { storm } from "./storm.mjs";
 
 const target = process.env.CARGO_TARGET_DIR;
@@ -24,7 +27,7 @@ const seconds = Number(process.env.BAGUA_BENCH_SECONDS ?? 10);
 const origin = `http://localhost:${port}`;
 const password = "a bench password, long enough";
 
-if (!existsSync(bagua)) throw new Error(`no release build at ${bagua}: run ./dev bench`);
+if (process.env.BAGUA_BENCH_ONLY !== "ingest" && !existsSync(bagua)) throw new Error(`no release build at ${bagua}: run ./dev bench`);
 const data = mkdtempSync("/tmp/bagua-bench-");
 chmodSync(data, 0o755);
 
@@ -134,6 +137,15 @@ async function rpc(path, body, cookie) {
 
 const figures = {};
 const only = process.env.BAGUA_BENCH_ONLY;
+const print = () => {
+  for (const [name, value] of Object.entries(figures)) console.log(`${name.padEnd(58)} ${String(value).padStart(10)}`);
+};
+if (only !== "storm") ingest(figures);
+if (only === "ingest") {
+  print();
+  rmSync(data, { recursive: true, force: true });
+  process.exit();
+}
 async function metricsPage() {
   const token = readFileSync(join(data, "console.toml"), "utf8").match(/\[metrics\][^[]*token\s*=\s*"([^"]+)"/)?.[1];
   return (await fetch(origin + "/metrics", { headers: { authorization: `Bearer ${token}` } })).text();
@@ -204,4 +216,4 @@ try {
   await down(stack.child);
   rmSync(data, { recursive: true, force: true });
 }
-for (const [name, value] of Object.entries(figures)) console.log(`${name.padEnd(58)} ${String(value).padStart(10)}`);
+print();

@@ -11,10 +11,13 @@ use sqlx::PgPool;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a lease lives without renewal.
+/// How long a lease usually lives without renewal.
 pub const LEASE: Duration = Duration::from_secs(20);
-/// How long before the end an owner stops to act as one: more than two clocks of one pace drift apart in [`LEASE`].
-pub const MARGIN: Duration = Duration::from_secs(3);
+
+/// Until when an owner acts as one after a lease of `length`: 15 % less, which is more than two clocks drift apart.
+fn safe(length: Duration) -> Duration {
+    length.mul_f64(0.85)
+}
 
 /// A bot that this process owns.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +33,19 @@ pub struct Lease {
     pub until: Instant,
 }
 
-/// Takes up to `most` bots that should run and that nobody owns, or whose owner has let its lease run out.
+/// Takes up to `most` bots that should run and that nobody owns, or whose owner has let its lease run out. A bot that was
+/// found invalid or failed with its present settings is left alone.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn acquire(pool: &PgPool, owner: &str, most: i64) -> sqlx::Result<Vec<Lease>> {
-    let until = Instant::now() + LEASE - MARGIN;
+pub async fn acquire(pool: &PgPool, owner: &str, most: i64, length: Duration) -> sqlx::Result<Vec<Lease>> {
+    let until = Instant::now() + safe(length);
     let rows = sqlx::query!(
         "WITH free AS (
              SELECT l.bot_id, l.owner AS before FROM bot_leases l JOIN bots b USING (bot_id)
              WHERE b.desired = 'running' AND l.expires_at < now()
+               AND NOT EXISTS (SELECT FROM bot_states s WHERE s.bot_id = l.bot_id AND s.generation = b.generation
+                                                          AND s.state IN ('invalid', 'failed'))
              ORDER BY l.bot_id LIMIT $2
              FOR UPDATE OF l SKIP LOCKED
          ), taken AS (
@@ -54,7 +60,7 @@ pub async fn acquire(pool: &PgPool, owner: &str, most: i64) -> sqlx::Result<Vec<
          RETURNING c.bot_id, c.fence, c.next_offset",
         owner,
         most,
-        LEASE.as_secs_f64()
+        length.as_secs_f64()
     )
     .fetch_all(pool)
     .await?;
@@ -73,8 +79,13 @@ pub async fn acquire(pool: &PgPool, owner: &str, most: i64) -> sqlx::Result<Vec<
 ///
 /// # Errors
 /// When the database is away; the leases then live until their own end and no longer.
-pub async fn renew(pool: &PgPool, owner: &str, leases: &[Lease]) -> sqlx::Result<Vec<Lease>> {
-    let until = Instant::now() + LEASE - MARGIN;
+pub async fn renew(
+    pool: &PgPool,
+    owner: &str,
+    leases: &[Lease],
+    length: Duration,
+) -> sqlx::Result<Vec<Lease>> {
+    let until = Instant::now() + safe(length);
     let (bots, fences) = columns(leases);
     let kept = sqlx::query_scalar!(
         "UPDATE bot_leases l SET expires_at = now() + make_interval(secs => $4)
@@ -84,7 +95,7 @@ pub async fn renew(pool: &PgPool, owner: &str, leases: &[Lease]) -> sqlx::Result
         owner,
         &bots,
         &fences,
-        LEASE.as_secs_f64()
+        length.as_secs_f64()
     )
     .fetch_all(pool)
     .await?;

@@ -1,7 +1,16 @@
-//! Durable ingest of Telegram bots' updates. See the README.
+//! The runtime of Telegram bots. See the README.
 
+pub mod catalogue;
+pub mod counts;
+pub mod figures;
+pub mod fleet;
+pub mod housekeeping;
 pub mod ingest;
 pub mod lease;
+pub mod outbox;
+pub mod rules;
+pub mod runner;
+pub mod webhook;
 
 /// A bot's number at Telegram: the part of its token before the colon. It stays when the token is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

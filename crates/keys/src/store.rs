@@ -144,6 +144,16 @@ impl KeyStore {
         Ok(found)
     }
 
+    /// The key that seals what is new about one subject.
+    ///
+    /// # Errors
+    /// As [`KeyStore::current`].
+    pub async fn current_one(&self, subject: Subject) -> Result<DataKey, KeyError> {
+        let mut keys = self.current(&HashSet::from([subject])).await?;
+        // `current` answers for every subject or fails.
+        keys.remove(&subject).ok_or(KeyError::Destroyed)
+    }
+
     async fn take_current(
         &self,
         subjects: &[Subject],

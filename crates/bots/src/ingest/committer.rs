@@ -155,6 +155,7 @@ async fn commit(
         .into_iter()
         .map(|one| (one.batch, (one.answer, one._room)))
         .unzip();
+    let newest: Vec<OffsetDateTime> = batches.iter().filter_map(SealedBatch::newest).collect();
     let outcome = timeout(config.patience, store(pool, at, batches))
         .await
         .unwrap_or(Err(sqlx::Error::PoolTimedOut));
@@ -162,6 +163,9 @@ async fn commit(
     histogram!("ingest_group_updates").record(u32::try_from(rows).unwrap_or(u32::MAX));
     match outcome {
         Ok(committed) => {
+            for date in newest {
+                histogram!("update_age_seconds").record((at - date).as_seconds_f64());
+            }
             for ((answer, _room), committed) in answers.into_iter().zip(committed) {
                 if let Some(committed) = committed {
                     counter!("tg_updates_committed_total").increment(committed.stored);

@@ -47,7 +47,11 @@ pub struct Message {
 impl Update {
     /// Under whose key it is sealed: the sender's, else the chat's, else the bot's.
     fn subject(&self, bot: BotId) -> Subject {
-        let (kind, id) = match (self.sender, self.chat) {
+        Update::subject_of(bot, self.chat, self.sender)
+    }
+
+    pub(crate) fn subject_of(bot: BotId, chat: Option<i64>, sender: Option<i64>) -> Subject {
+        let (kind, id) = match (sender, chat) {
             (Some(sender), _) => (SubjectKind::Person, sender),
             (None, Some(chat)) => (SubjectKind::Chat, chat),
             (None, None) => (SubjectKind::Bot, bot.0),

@@ -2,8 +2,9 @@
 
 use super::{Committed, Update, Way};
 use crate::BotId;
+use bagua_telegram::Kind;
 use sqlx::PgPool;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use time::OffsetDateTime;
 
 /// A batch, ready to be stored.
@@ -13,6 +14,14 @@ pub(super) struct SealedBatch {
     pub(super) rows: Vec<Row>,
     /// Left out because the batch itself held them twice.
     pub(super) repeats: u64,
+}
+
+impl SealedBatch {
+    /// When its newest message was written.
+    pub(super) fn newest(&self) -> Option<OffsetDateTime> {
+        let messages = self.rows.iter().filter_map(|row| row.update.message.as_ref());
+        messages.map(|message| message.date).max()
+    }
 }
 
 pub(super) struct Row {
@@ -65,6 +74,24 @@ impl Columns {
     }
 }
 
+/// How many updates of each bot were brought and are not in `flat`, because they were brought twice.
+fn left_out(answers: &[(BotId, Way, u64, u64)], flat: &[(BotId, Way, Row)]) -> (Vec<i64>, Vec<i64>) {
+    let mut more: BTreeMap<i64, i64> = BTreeMap::new();
+    for (bot, _, rows, repeats) in answers {
+        *more.entry(bot.0).or_default() += i64::try_from(rows + repeats).unwrap_or(i64::MAX);
+    }
+    for (bot, _, _) in flat {
+        *more.entry(bot.0).or_default() -= 1;
+    }
+    more.into_iter().filter(|(_, more)| *more > 0).unzip()
+}
+
+/// Kinds for which somebody waits at a spinning wheel.
+fn urgent() -> Vec<String> {
+    let urgent = Kind::KNOWN.iter().filter(|kind| kind.is_urgent());
+    urgent.map(|kind| kind.name().to_owned()).collect()
+}
+
 /// Stores all batches in one transaction, which is one statement: one round trip and one flush to disk. For each batch:
 /// what was committed, or nothing when its fence is not the cursor's any more.
 pub(super) async fn store(
@@ -85,9 +112,11 @@ pub(super) async fn store(
         flat.extend(batch.rows.into_iter().map(|row| (batch.bot, batch.way, row)));
     }
     // In one order everywhere, so that two transactions with the same updates wait for each other and not in a circle.
-    flat.sort_by_key(|(bot, _, row)| (*bot, row.update.update_id));
-    // Two pushes of one update in one group: the ledger takes one of them, and so must the rest.
+    // What was pushed stands before the same update polled: it needs no fence, so it is stored also when the fence is lost.
+    flat.sort_by_key(|(bot, way, row)| (*bot, row.update.update_id, matches!(way, Way::Polled { .. })));
+    // One update twice in one group: the ledger takes one of them, and so must the rest.
     flat.dedup_by_key(|(bot, _, row)| (*bot, row.update.update_id));
+    let (left_out_bot, left_out) = left_out(&answers, &flat);
     let mut rows = Columns::default();
     for (bot, way, row) in flat {
         rows.push(bot, way, row);
@@ -117,6 +146,21 @@ pub(super) async fn store(
              FROM u JOIN new ON bot = bot_id AND u.update_id = new.update_id
              WHERE message IS NOT NULL AND chat IS NOT NULL
              ON CONFLICT DO NOTHING
+         ), counted AS (
+             INSERT INTO ingest_counts AS c (bot_id, received, stored, last_at, last_date)
+             SELECT bot, count(*) + coalesce((SELECT more FROM unnest($17::bigint[], $18::bigint[]) AS x (b, more) WHERE b = bot), 0),
+                    count(new.update_id), $16, max(date)
+             FROM u LEFT JOIN new ON bot = bot_id AND u.update_id = new.update_id
+             WHERE NOT fenced OR bot IN (SELECT bot_id FROM moved)
+             GROUP BY bot ORDER BY bot
+             ON CONFLICT (bot_id) DO UPDATE SET received = c.received + excluded.received, stored = c.stored + excluded.stored,
+                 last_at = excluded.last_at, last_date = coalesce(excluded.last_date, c.last_date)
+         ), work AS (
+             INSERT INTO update_work (bot_id, update_id, received_at, lane)
+             SELECT bot, u.update_id, $16, CASE WHEN kind = ANY($19) THEN 0 ELSE 1 END
+             FROM u JOIN new ON bot = bot_id AND u.update_id = new.update_id
+             WHERE bot IN (SELECT bot_id FROM bot_rules WHERE enabled)
+             ON CONFLICT DO NOTHING
          )
          SELECT bot_id AS "bot!", NULL::bigint AS update_id FROM moved
          UNION ALL SELECT bot_id, update_id FROM new"#,
@@ -136,6 +180,9 @@ pub(super) async fn store(
         &rows.media as &[Option<String>],
         &rows.text as &[Option<Vec<u8>>],
         received_at,
+        &left_out_bot,
+        &left_out,
+        &urgent(),
     )
     .fetch_all(pool)
     .await?;

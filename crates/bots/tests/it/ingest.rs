@@ -1,7 +1,7 @@
 use crate::ground::{ground, ground_with, pushed, text, texts};
 use anyhow::{Context as _, Result};
 use bagua_bots::ingest::{Batch, Committed, CommitterConfig, IngestError, Way, context};
-use bagua_bots::lease::{Lease, acquire};
+use bagua_bots::lease::{LEASE, Lease, acquire};
 use bagua_bots::{BotId, Fence};
 
 fn polled(lease: &Lease, updates: Vec<bagua_bots::ingest::Update>) -> Batch {
@@ -22,7 +22,7 @@ fn polled(lease: &Lease, updates: Vec<bagua_bots::ingest::Update>) -> Batch {
 async fn an_update_is_stored_sealed_together_with_its_message_and_the_cursor() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10).await?[0];
+    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
     let sent = text(100, 42, "meet me at nine");
     let done = ground.ingest.ingest(polled(&lease, vec![sent.clone()])).await?;
     assert_eq!(
@@ -55,7 +55,7 @@ async fn an_update_is_stored_sealed_together_with_its_message_and_the_cursor() -
 async fn what_comes_again_is_counted_and_not_stored_again() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10).await?[0];
+    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
     ground.ingest.ingest(polled(&lease, texts(1..=50))).await?;
     let again = ground.ingest.ingest(polled(&lease, texts(26..=75))).await?;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn a_lost_fence_stores_nothing_and_disturbs_no_other_bot_of_the_group() ->
     })
     .await?;
     ground.bots([7, 8]).await?;
-    let leases = acquire(&ground.data.app, "a", 10).await?;
+    let leases = acquire(&ground.data.app, "a", 10, LEASE).await?;
     let stale = Lease {
         fence: Fence(leases[0].fence.0 - 1),
         ..leases[0]
@@ -117,7 +117,7 @@ async fn a_lost_fence_stores_nothing_and_disturbs_no_other_bot_of_the_group() ->
 async fn numbers_that_go_down_are_taken_and_the_cursor_follows() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10).await?[0];
+    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
     ground.ingest.ingest(polled(&lease, texts([900_000_001]))).await?;
     ground.ingest.ingest(polled(&lease, texts([17]))).await?;
     assert_eq!(ground.cursor(7).await?, 18);
@@ -190,5 +190,44 @@ async fn partitions_are_made_ahead_and_asking_again_makes_none() -> Result<()> {
     // Four days, and the months of November and December.
     assert_eq!(make().await?, 6);
     assert_eq!(make().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_update_that_is_pushed_is_stored_also_beside_the_same_one_polled_under_a_lost_fence() -> Result<()>
+{
+    let ground = ground_with(CommitterConfig {
+        writers: 1,
+        ..CommitterConfig::default()
+    })
+    .await?;
+    ground.bots([7]).await?;
+    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
+    let stale = Lease {
+        fence: Fence(lease.fence.0 - 1),
+        ..lease
+    };
+    // The writer waits, so that the next two share one transaction.
+    let mut lock = ground.data.owner.begin().await?;
+    sqlx::query("LOCK TABLE update_ledger IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await?;
+    let release = async {
+        bagua_testkit::eventually("a statement that waits", || async {
+            let waits = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            Ok((ground.count(waits).await? > 0).then_some(()))
+        })
+        .await?;
+        let (polled, pushed) = tokio::join!(ground.ingest.ingest(polled(&stale, texts([5]))), async {
+            let both = ground.ingest.ingest(pushed(7, texts([5])));
+            lock.rollback().await?;
+            anyhow::Ok(both.await?)
+        },);
+        assert!(matches!(polled, Err(IngestError::FenceLost)), "{polled:?}");
+        anyhow::Ok(pushed?)
+    };
+    let (first, pushed) = tokio::join!(ground.ingest.ingest(pushed(7, texts([1]))), release);
+    assert_eq!((first?.stored, pushed?.stored), (1, 1));
+    assert_eq!(ground.count("updates WHERE update_id = 5").await?, 1);
     Ok(())
 }

@@ -1,7 +1,7 @@
 use crate::ground::{ground, texts};
 use anyhow::Result;
 use bagua_bots::ingest::{Batch, IngestError, Way};
-use bagua_bots::lease::{acquire, release, renew};
+use bagua_bots::lease::{LEASE, acquire, release, renew};
 use std::collections::HashSet;
 
 /// As if nobody had renewed for longer than a lease lives.
@@ -19,7 +19,7 @@ async fn of_many_processes_that_want_the_same_bots_each_bot_gets_one() -> Result
     let mut wanting = tokio::task::JoinSet::new();
     for owner in 0..6 {
         let pool = ground.data.app.clone();
-        wanting.spawn(async move { acquire(&pool, &format!("runner-{owner}"), 40).await });
+        wanting.spawn(async move { acquire(&pool, &format!("runner-{owner}"), 40, LEASE).await });
     }
     let mut bots = Vec::new();
     while let Some(taken) = wanting.join_next().await {
@@ -27,7 +27,7 @@ async fn of_many_processes_that_want_the_same_bots_each_bot_gets_one() -> Result
     }
     // Rows that another process was just looking at may be passed by; the next look takes them.
     bots.extend(
-        acquire(&ground.data.app, "last", 40)
+        acquire(&ground.data.app, "last", 40, LEASE)
             .await?
             .into_iter()
             .map(|lease| lease.bot),
@@ -41,13 +41,13 @@ async fn of_many_processes_that_want_the_same_bots_each_bot_gets_one() -> Result
 async fn who_was_frozen_past_the_lease_can_store_nothing_and_learns_it() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let frozen = acquire(&ground.data.app, "frozen", 1).await?[0];
+    let frozen = acquire(&ground.data.app, "frozen", 1, LEASE).await?[0];
     assert!(
-        acquire(&ground.data.app, "other", 1).await?.is_empty(),
+        acquire(&ground.data.app, "other", 1, LEASE).await?.is_empty(),
         "a living lease is nobody else's"
     );
     run_out(&ground.data.owner).await?;
-    let other = acquire(&ground.data.app, "other", 1).await?[0];
+    let other = acquire(&ground.data.app, "other", 1, LEASE).await?[0];
     assert!(other.fence > frozen.fence);
 
     let batch = Batch {
@@ -64,8 +64,12 @@ async fn who_was_frozen_past_the_lease_can_store_nothing_and_learns_it() -> Resu
     ));
     assert_eq!(ground.count("updates").await?, 0);
     assert_eq!(ground.cursor(7).await?, 0);
-    assert!(renew(&ground.data.app, "frozen", &[frozen]).await?.is_empty());
-    assert_eq!(renew(&ground.data.app, "other", &[other]).await?.len(), 1);
+    assert!(
+        renew(&ground.data.app, "frozen", &[frozen], LEASE)
+            .await?
+            .is_empty()
+    );
+    assert_eq!(renew(&ground.data.app, "other", &[other], LEASE).await?.len(), 1);
     assert_eq!(release(&ground.data.app, "frozen", &[frozen]).await?, 0);
     Ok(())
 }
@@ -74,11 +78,11 @@ async fn who_was_frozen_past_the_lease_can_store_nothing_and_learns_it() -> Resu
 async fn a_lease_that_ran_out_unnoticed_by_anybody_is_renewed() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 1).await?;
+    let lease = acquire(&ground.data.app, "a", 1, LEASE).await?;
     run_out(&ground.data.owner).await?;
     // Nobody else has written under another fence, so nothing can have gone wrong.
-    assert_eq!(renew(&ground.data.app, "a", &lease).await?.len(), 1);
-    assert!(acquire(&ground.data.app, "b", 1).await?.is_empty());
+    assert_eq!(renew(&ground.data.app, "a", &lease, LEASE).await?.len(), 1);
+    assert!(acquire(&ground.data.app, "b", 1, LEASE).await?.is_empty());
     Ok(())
 }
 
@@ -86,7 +90,7 @@ async fn a_lease_that_ran_out_unnoticed_by_anybody_is_renewed() -> Result<()> {
 async fn a_bot_that_was_given_back_is_free_at_once_and_the_timeline_tells_it() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let first = acquire(&ground.data.app, "a", 1).await?;
+    let first = acquire(&ground.data.app, "a", 1, LEASE).await?;
     assert_eq!(release(&ground.data.app, "a", &first).await?, 1);
     let late = Batch {
         bot: first[0].bot,
@@ -100,9 +104,9 @@ async fn a_bot_that_was_given_back_is_free_at_once_and_the_timeline_tells_it() -
         ground.ingest.ingest(late).await,
         Err(IngestError::FenceLost)
     ));
-    let second = acquire(&ground.data.app, "b", 1).await?;
+    let second = acquire(&ground.data.app, "b", 1, LEASE).await?;
     run_out(&ground.data.owner).await?;
-    acquire(&ground.data.app, "c", 1).await?;
+    acquire(&ground.data.app, "c", 1, LEASE).await?;
     assert_eq!(second.len(), 1);
     let timeline: Vec<(String, String)> =
         sqlx::query_as("SELECT owner, what FROM bot_lease_events ORDER BY id")
@@ -123,6 +127,6 @@ async fn a_bot_that_should_not_run_is_not_acquired() -> Result<()> {
     sqlx::query("UPDATE bots SET desired = 'stopped'")
         .execute(&ground.data.owner)
         .await?;
-    assert!(acquire(&ground.data.app, "a", 1).await?.is_empty());
+    assert!(acquire(&ground.data.app, "a", 1, LEASE).await?.is_empty());
     Ok(())
 }

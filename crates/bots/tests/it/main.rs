@@ -1,6 +1,14 @@
-//! Ingest and leases on real databases.
+//! The bot runtime on real databases, against the simulator of Telegram.
 
+mod counts;
+mod fleet;
 mod ground;
 mod ingest;
+mod kills;
 mod lease;
+mod process;
+mod replies;
+mod runner;
+mod sends;
 mod unsteady;
+mod webhook;

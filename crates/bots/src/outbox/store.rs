@@ -1,0 +1,294 @@
+//! The statements behind the outbox. Every write of an owner looks at its lease in the same statement.
+
+use crate::{BotId, Fence};
+use sqlx::PgPool;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// Where a call is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It will be made.
+    Pending,
+    /// It is being made.
+    Sending,
+    /// Telegram confirmed it.
+    Sent,
+    /// It was being made when its owner died, or when the answer did not come. Nobody knows whether Telegram saw it.
+    Uncertain,
+    /// It will not be made; the class says why.
+    Failed,
+}
+
+impl State {
+    /// As it stands in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Sending => "sending",
+            State::Sent => "sent",
+            State::Uncertain => "uncertain",
+            State::Failed => "failed",
+        }
+    }
+
+    fn read(name: &str) -> State {
+        match name {
+            "pending" => State::Pending,
+            "sending" => State::Sending,
+            "sent" => State::Sent,
+            "uncertain" => State::Uncertain,
+            _ => State::Failed,
+        }
+    }
+}
+
+/// A call in the outbox.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub effect: String,
+    /// The update that it answers.
+    pub update_id: Option<i64>,
+    /// The rule that made it.
+    pub rule_id: Option<i64>,
+    /// Where to.
+    pub chat: i64,
+    /// Method of the Bot API.
+    pub method: String,
+    /// Where it is.
+    pub state: State,
+    /// How often it was begun.
+    pub attempts: i32,
+    /// Telegram's number of the message.
+    pub message_id: Option<i64>,
+    /// Class of the last error.
+    pub class: Option<String>,
+    /// What was said.
+    pub detail: Option<String>,
+    /// When it was put in.
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    pub changed_at: OffsetDateTime,
+}
+
+pub(super) async fn list(
+    pool: &PgPool,
+    bot: BotId,
+    state: Option<State>,
+    most: i64,
+) -> sqlx::Result<Vec<Entry>> {
+    let rows = sqlx::query!(
+        "SELECT outbox_id, effect, update_id, rule_id, chat_id, method, state, attempts, message_id, class, detail, created_at, changed_at
+         FROM outbox WHERE bot_id = $1 AND ($2::text IS NULL OR state = $2) ORDER BY outbox_id DESC LIMIT $3",
+        bot.0,
+        state.map(State::name),
+        most
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Entry {
+            id: row.outbox_id,
+            effect: row.effect,
+            update_id: row.update_id,
+            rule_id: row.rule_id,
+            chat: row.chat_id,
+            method: row.method,
+            state: State::read(&row.state),
+            attempts: row.attempts,
+            message_id: row.message_id,
+            class: row.class,
+            detail: row.detail,
+            created_at: row.created_at,
+            changed_at: row.changed_at,
+        })
+        .collect())
+}
+
+/// A call that is due.
+#[derive(Clone, Debug)]
+pub(crate) struct Due {
+    pub(crate) id: i64,
+    pub(crate) effect: String,
+    /// Where it goes, aliases followed.
+    pub(crate) chat: i64,
+    pub(crate) method: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) attempts: i32,
+    pub(crate) blocked: bool,
+    /// Whether it was sent to a number that the group had before.
+    pub(crate) migrated: bool,
+}
+
+/// What an earlier owner, or an earlier task of this one, left in the middle: nobody knows whether Telegram saw it.
+/// `under_way` are those that this task is making at this moment. Returns how many it found.
+pub(crate) async fn sweep(pool: &PgPool, bot: BotId, fence: Fence, under_way: &[i64]) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "WITH held AS MATERIALIZED (SELECT bot_id FROM bot_leases WHERE bot_id = $1 AND fence = $2 FOR SHARE)
+         UPDATE outbox o SET state = CASE WHEN o.method ~ '^(edit|delete|answer|set)' THEN 'pending' ELSE 'uncertain' END,
+             class = 'owner_gone', changed_at = now()
+         FROM held WHERE o.bot_id = held.bot_id AND o.state = 'sending' AND o.fence <= $2
+           AND NOT o.outbox_id = ANY($3)",
+        bot.0,
+        fence.0,
+        under_way
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Calls that may be made now, in their order.
+pub(crate) async fn due(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Vec<Due>> {
+    let rows = sqlx::query!(
+        r#"SELECT o.outbox_id, o.effect, coalesce(a.now_id, o.chat_id) AS "chat!", o.method, o.payload, o.attempts,
+                b.chat_id IS NOT NULL AS "blocked!", o.class IS NOT DISTINCT FROM 'migrated' AS "migrated!"
+         FROM outbox o
+         LEFT JOIN chat_aliases a ON a.bot_id = o.bot_id AND a.chat_id = o.chat_id
+         LEFT JOIN chat_blocks b ON b.bot_id = o.bot_id AND b.chat_id = coalesce(a.now_id, o.chat_id)
+         WHERE o.bot_id = $1 AND o.state = 'pending' AND o.not_before <= now()
+         ORDER BY o.lane, o.outbox_id LIMIT $2"#,
+        bot.0,
+        most
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Due {
+            id: row.outbox_id,
+            effect: row.effect,
+            chat: row.chat,
+            method: row.method,
+            payload: row.payload,
+            attempts: row.attempts,
+            blocked: row.blocked,
+            migrated: row.migrated,
+        })
+        .collect())
+}
+
+/// Marks calls as being made. Those that are not in the answer must not be made; nothing at all when the lease is lost.
+pub(crate) async fn claim(
+    pool: &PgPool,
+    bot: BotId,
+    fence: Fence,
+    calls: &[i64],
+) -> sqlx::Result<Option<Vec<i64>>> {
+    let row = sqlx::query!(
+        r#"WITH held AS MATERIALIZED (SELECT bot_id FROM bot_leases WHERE bot_id = $1 AND fence = $2 FOR SHARE),
+         claimed AS (
+             UPDATE outbox o SET state = 'sending', fence = $2, attempts = attempts + 1, changed_at = now()
+             FROM held WHERE o.bot_id = held.bot_id AND o.outbox_id = ANY($3) AND o.state = 'pending' RETURNING o.outbox_id
+         )
+         SELECT EXISTS (SELECT FROM held) AS "held!", coalesce((SELECT array_agg(outbox_id) FROM claimed), '{}') AS "claimed!""#,
+        bot.0,
+        fence.0,
+        calls
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(row.held.then_some(row.claimed))
+}
+
+/// What came of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Settled {
+    pub(crate) state: State,
+    pub(crate) message_id: Option<i64>,
+    pub(crate) class: Option<&'static str>,
+    pub(crate) detail: Option<String>,
+    /// Of a pending one: how long it waits.
+    pub(crate) pause: Duration,
+    /// The number that the group has now.
+    pub(crate) moved_to: Option<i64>,
+}
+
+impl Settled {
+    pub(crate) fn new(state: State) -> Settled {
+        Settled {
+            state,
+            message_id: None,
+            class: None,
+            detail: None,
+            pause: Duration::ZERO,
+            moved_to: None,
+        }
+    }
+}
+
+/// Writes down what came of a call. Only whoever made it can: also when another process owns the bot by now and thought the
+/// call uncertain, since what is known is better than what is not.
+pub(crate) async fn settle(pool: &PgPool, fence: Fence, call: i64, settled: &Settled) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE outbox SET state = $3, message_id = $4, class = $5, detail = $6,
+             not_before = now() + make_interval(secs => $7), changed_at = now()
+         WHERE outbox_id = $1 AND fence = $2 AND state IN ('sending', 'uncertain')",
+        call,
+        fence.0,
+        settled.state.name(),
+        settled.message_id,
+        settled.class,
+        settled.detail,
+        settled.pause.as_secs_f64()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A pending call comes to nothing without having been made.
+pub(crate) async fn refuse(pool: &PgPool, call: i64, class: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "UPDATE outbox SET state = 'failed', class = $2, changed_at = now() WHERE outbox_id = $1 AND state = 'pending'",
+        call,
+        class
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The bot may not speak in this chat.
+pub(crate) async fn block(pool: &PgPool, bot: BotId, chat: i64, why: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "INSERT INTO chat_blocks (bot_id, chat_id, why) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        bot.0,
+        chat,
+        why
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The bot may speak there again.
+pub(crate) async fn unblock(pool: &PgPool, bot: BotId, chats: &[i64]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "DELETE FROM chat_blocks WHERE bot_id = $1 AND chat_id = ANY($2)",
+        bot.0,
+        chats
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A group goes on under another number.
+pub(crate) async fn alias(pool: &PgPool, bot: BotId, from: i64, to: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "WITH before AS (UPDATE chat_aliases SET now_id = $3 WHERE bot_id = $1 AND now_id = $2 AND chat_id <> $3)
+         INSERT INTO chat_aliases (bot_id, chat_id, now_id) VALUES ($1, $2, $3)
+         ON CONFLICT (bot_id, chat_id) DO UPDATE SET now_id = excluded.now_id",
+        bot.0,
+        from,
+        to
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! What an operator wants to be done with what a bot receives, as a pure function from facts to effects.
+//!
+//! Running rules for real and trying them on stored updates go through [`RuleSet::run`] alike; only what is done with the
+//! effects differs.
+
+mod store;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use store::migrate_chat;
+pub use store::{RuleStoreError, enabled, list, remove, save};
+pub use template::{Template, TemplateError};
+
+use bagua_telegram::{Header, json};
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// The longest regular expression, in characters.
+pub const LONGEST_PATTERN: usize = 1_000;
+/// How large a compiled expression may be, in bytes: a short expression can mean a very large machine.
+const LARGEST_PATTERN: usize = 1 << 20;
+/// Telegram's limit for a message, in UTF-16 units.
+const LONGEST_MESSAGE: usize = 4_096;
+/// How many actions one rule may have.
+pub const MOST_ACTIONS: usize = 10;
+
+/// Which updates a rule is about: all of its conditions hold. An empty list holds for every update.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Matches {
+    /// Names of kinds, as Telegram calls them.
+    pub kinds: Vec<String>,
+    /// Numbers of chats.
+    pub chats: Vec<i64>,
+    /// Numbers of senders.
+    pub senders: Vec<i64>,
+    /// The text or caption contains this, in whatever case.
+    pub contains: Option<String>,
+    /// The text or caption matches this regular expression (syntax of the crate `regex`).
+    pub pattern: Option<String>,
+}
+
+/// What a rule does. The place in the rule's list is the effect's step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Nothing more is done with the update. It stays stored, marked as dropped.
+    Drop,
+    /// Marks the update.
+    Tag {
+        /// The mark.
+        tag: String,
+    },
+    /// Forwards the message to another chat.
+    Forward {
+        /// The chat's number.
+        to: i64,
+    },
+    /// Answers in the chat. Never answers a bot: two that answer each other would not end.
+    Reply {
+        /// See [`Template`].
+        template: String,
+        /// Whether the answer quotes the message.
+        #[serde(default)]
+        quote: bool,
+    },
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its number.
+    pub id: i64,
+    /// Grows with every change.
+    pub version: i32,
+    /// Its place in the order.
+    pub position: i32,
+    /// For people.
+    pub title: String,
+    /// Whether it is asked at all.
+    pub enabled: bool,
+    /// Whether the rules behind it are left out when it matches.
+    pub stops: bool,
+    /// Which updates it is about.
+    pub matches: Matches,
+    /// What it does.
+    pub actions: Vec<Action>,
+}
+
+/// Why a rule cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The regular expression is none, or too large.
+    #[error("the pattern cannot be used: {0}")]
+    Pattern(String),
+    /// A template cannot be read.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// It does nothing.
+    #[error("a rule does something: drop, tag, forward or reply")]
+    NoAction,
+    /// More than [`MOST_ACTIONS`].
+    #[error("a rule has at most {MOST_ACTIONS} actions")]
+    TooManyActions,
+    /// A tag without a name, or a chat with the number 0.
+    #[error("an action lacks its tag or its chat")]
+    Incomplete,
+}
+
+/// What rules may look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts<'a> {
+    /// The update's number.
+    pub update_id: i64,
+    /// The name of its kind.
+    pub kind: Cow<'a, str>,
+    /// Where it happened.
+    pub chat: Option<i64>,
+    /// Who did it.
+    pub sender: Option<i64>,
+    /// Whether that is a bot.
+    pub from_bot: bool,
+    /// The message's number in its chat.
+    pub message_id: Option<i64>,
+    /// Text, caption, question or the data of a button.
+    pub text: Option<Cow<'a, str>>,
+}
+
+impl<'a> Facts<'a> {
+    /// Reads a raw update. Whatever is odd is missing.
+    pub fn read(raw: &'a [u8]) -> Facts<'a> {
+        let header = Header::read(raw);
+        Facts {
+            update_id: header.update_id.unwrap_or_default(),
+            kind: Cow::Owned(header.kind.as_ref().map_or("none", |kind| kind.name()).to_owned()),
+            chat: header.chat.as_ref().map(|chat| chat.id),
+            sender: header.sender.as_ref().map(|sender| sender.id),
+            from_bot: header.sender.as_ref().is_some_and(|sender| sender.is_bot),
+            message_id: header.message_id,
+            text: header.text.map(|(_, text)| text),
+        }
+    }
+}
+
+/// Of an update of the kind `my_chat_member`: what the bot is in the chat now, in Telegram's word.
+pub(crate) fn membership(raw: &[u8]) -> Option<String> {
+    let update = json::member(raw, "my_chat_member")?;
+    let member = json::member(update, "new_chat_member")?;
+    json::string(json::member(member, "status")?).map(Cow::into_owned)
+}
+
+/// One thing that comes of one update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// Of which rule.
+    pub rule: i64,
+    /// In which version.
+    pub version: i32,
+    /// Which of its actions.
+    pub step: i16,
+    /// What.
+    pub what: What,
+}
+
+/// See [`Effect`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The update is marked as dropped.
+    Drop,
+    /// The update is marked.
+    Tag(String),
+    /// A call that Telegram shall see once.
+    Call {
+        /// The method's name.
+        method: &'static str,
+        /// The chat that it goes to.
+        chat: i64,
+        /// Its parameters without `chat_id`.
+        parameters: Value,
+    },
+}
+
+struct Compiled {
+    rule: Rule,
+    contains: Option<String>,
+    pattern: Option<Regex>,
+    templates: Vec<Option<Template>>,
+}
+
+/// Rules in their order, ready to run.
+#[derive(Default)]
+pub struct RuleSet {
+    rules: Vec<Compiled>,
+}
+
+impl RuleSet {
+    /// Makes rules ready, in the order in which they are given. Those that are switched off are left out.
+    ///
+    /// # Errors
+    /// The number of the first rule that cannot be used, and why.
+    pub fn new(rules: Vec<Rule>) -> Result<RuleSet, (i64, RuleError)> {
+        let ready = rules
+            .into_iter()
+            .filter(|rule| rule.enabled)
+            .map(|rule| {
+                let id = rule.id;
+                compile(rule).map_err(|error| (id, error))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(RuleSet { rules: ready })
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What comes of an update. Depends on nothing but the rules and the facts.
+    pub fn run(&self, facts: &Facts<'_>) -> Vec<Effect> {
+        let small = facts.text.as_ref().map(|text| text.to_lowercase());
+        let mut effects = Vec::new();
+        for rule in &self.rules {
+            if !rule.holds(facts, small.as_deref()) {
+                continue;
+            }
+            let mut dropped = false;
+            for (step, action) in rule.rule.actions.iter().enumerate() {
+                dropped |= *action == Action::Drop;
+                if let Some(what) = rule.act(step, action, facts) {
+                    effects.push(Effect {
+                        rule: rule.rule.id,
+                        version: rule.rule.version,
+                        step: i16::try_from(step).unwrap_or(i16::MAX),
+                        what,
+                    });
+                }
+            }
+            if rule.rule.stops || dropped {
+                break;
+            }
+        }
+        effects
+    }
+}
+
+/// Whether a rule can be used as it is.
+///
+/// # Errors
+/// [`RuleError`].
+pub fn check(rule: &Rule) -> Result<(), RuleError> {
+    compile(rule.clone()).map(drop)
+}
+
+fn compile(rule: Rule) -> Result<Compiled, RuleError> {
+    if rule.actions.is_empty() {
+        return Err(RuleError::NoAction);
+    }
+    if rule.actions.len() > MOST_ACTIONS {
+        return Err(RuleError::TooManyActions);
+    }
+    let pattern = rule.matches.pattern.as_deref().map(pattern).transpose()?;
+    let mut templates = Vec::with_capacity(rule.actions.len());
+    for action in &rule.actions {
+        templates.push(match action {
+            Action::Tag { tag } if tag.trim().is_empty() => return Err(RuleError::Incomplete),
+            Action::Forward { to: 0 } => return Err(RuleError::Incomplete),
+            Action::Reply { template, .. } => Some(Template::parse(template)?),
+            _ => None,
+        });
+    }
+    Ok(Compiled {
+        contains: rule.matches.contains.as_ref().map(|words| words.to_lowercase()),
+        rule,
+        pattern,
+        templates,
+    })
+}
+
+fn pattern(text: &str) -> Result<Regex, RuleError> {
+    if text.chars().count() > LONGEST_PATTERN {
+        return Err(RuleError::Pattern(format!(
+            "it is longer than {LONGEST_PATTERN} characters"
+        )));
+    }
+    RegexBuilder::new(text)
+        .size_limit(LARGEST_PATTERN)
+        .build()
+        .map_err(|error| RuleError::Pattern(error.to_string()))
+}
+
+impl Compiled {
+    fn holds(&self, facts: &Facts<'_>, small: Option<&str>) -> bool {
+        let matches = &self.rule.matches;
+        let among =
+            |all: &[i64], one: Option<i64>| all.is_empty() || one.is_some_and(|one| all.contains(&one));
+        (matches.kinds.is_empty() || matches.kinds.iter().any(|kind| *kind == facts.kind))
+            && among(&matches.chats, facts.chat)
+            && among(&matches.senders, facts.sender)
+            && self
+                .contains
+                .as_ref()
+                .is_none_or(|words| small.is_some_and(|text| text.contains(words.as_str())))
+            && self
+                .pattern
+                .as_ref()
+                .is_none_or(|pattern| facts.text.as_ref().is_some_and(|text| pattern.is_match(text)))
+    }
+
+    /// Nothing where the action has no object: a reply without a chat, or with no words.
+    fn act(&self, step: usize, action: &Action, facts: &Facts<'_>) -> Option<What> {
+        match action {
+            Action::Drop => Some(What::Drop),
+            Action::Tag { tag } => Some(What::Tag(tag.clone())),
+            Action::Forward { to } => Some(What::Call {
+                method: "forwardMessage",
+                chat: *to,
+                parameters: serde_json::json!({ "from_chat_id": facts.chat?, "message_id": facts.message_id? }),
+            }),
+            Action::Reply { quote, .. } => {
+                if facts.from_bot {
+                    return None;
+                }
+                let captures = self
+                    .pattern
+                    .as_ref()
+                    .zip(facts.text.as_ref())
+                    .and_then(|(pattern, text)| pattern.captures(text));
+                let template = self.templates.get(step)?.as_ref()?;
+                let text = shorten(template.fill(facts, captures.as_ref()));
+                if text.trim().is_empty() {
+                    return None;
+                }
+                let mut parameters = serde_json::json!({ "text": text });
+                if let (true, Some(message)) = (*quote, facts.message_id) {
+                    parameters["reply_parameters"] =
+                        serde_json::json!({ "message_id": message, "allow_sending_without_reply": true });
+                }
+                Some(What::Call {
+                    method: "sendMessage",
+                    chat: facts.chat?,
+                    parameters,
+                })
+            }
+        }
+    }
+}
+
+/// Cuts a text where Telegram would refuse it.
+fn shorten(mut text: String) -> String {
+    let mut units = 0;
+    let end = text.char_indices().find_map(|(at, letter)| {
+        units += letter.len_utf16();
+        (units > LONGEST_MESSAGE).then_some(at)
+    });
+    if let Some(end) = end {
+        text.truncate(end);
+    }
+    text
+}

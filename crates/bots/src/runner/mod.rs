@@ -1,0 +1,469 @@
+//! The process that owns bots: takes leases, renews them, and runs one task for each bot.
+//!
+//! A bot's task ends by itself and never takes another with it: what it says at its end decides what happens next.
+
+mod bot;
+mod poll;
+mod read;
+mod send;
+pub(crate) mod store;
+mod tend;
+mod work;
+
+pub use bot::End;
+pub use read::{Read, read};
+
+use crate::ingest::Ingest;
+use crate::lease::{self, LEASE, Lease};
+use crate::{BotId, Fence};
+use bagua_keys::KeyStore;
+use bagua_telegram::Transport;
+use metrics::{counter, gauge};
+use sqlx::PgPool;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// So many ends by our own fault (a panic) in [`INTENSITY_WITHIN`] and a bot is left to a person.
+const INTENSITY: usize = 5;
+const INTENSITY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often the depths of queues are measured.
+const MEASURE: Duration = Duration::from_secs(10);
+/// How often partitions are made ahead and old lines go.
+const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
+
+/// How a runner works.
+#[derive(Clone, Debug)]
+pub struct RunnerConfig {
+    /// Names this process in leases: unique among all that are alive.
+    pub owner: String,
+    /// How long a lease lives without renewal; it is renewed after a third of it.
+    pub lease: Duration,
+    /// How many bots it owns at most.
+    pub most: usize,
+    /// How often it looks for bots without an owner and for changed settings.
+    pub look: Duration,
+    /// How many bots it takes at most with each look: a start of all bots at once is what Telegram's servers throttle.
+    pub take: usize,
+    /// Seconds that a poll may wait; 50 at most.
+    pub poll_seconds: u16,
+    /// Pause after the first failure of a call; it doubles up to 30 s. Not under 500 ms: Telegram punishes a poll
+    /// that repeats its offset sooner.
+    pub pause: Duration,
+    /// How often Telegram is asked how a bot stands there (getWebhookInfo), and its webhook is set anew where it differs.
+    pub observe: Duration,
+    /// How long a process that is asked to end waits for its bots. What is not stored by then stays at Telegram.
+    pub drain: Duration,
+}
+
+impl RunnerConfig {
+    /// The usual settings.
+    pub fn new(owner: impl Into<String>) -> RunnerConfig {
+        RunnerConfig {
+            owner: owner.into(),
+            lease: LEASE,
+            most: 2_000,
+            look: Duration::from_secs(2),
+            take: 20,
+            poll_seconds: 50,
+            pause: Duration::from_millis(500),
+            observe: Duration::from_secs(30),
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// What every bot's task needs.
+#[derive(Clone)]
+pub struct Parts {
+    /// The cell's database.
+    pub pool: PgPool,
+    /// Opens tokens.
+    pub keys: Arc<KeyStore>,
+    /// Where updates go.
+    pub ingest: Ingest,
+    /// Connections to Bot API servers.
+    pub transport: Transport,
+}
+
+struct Held {
+    lease: watch::Sender<Lease>,
+    generation: i64,
+    /// Ends the task in an orderly way: what was received is committed, nothing new is begun.
+    stop: CancellationToken,
+    wake: Arc<bot::Wake>,
+    /// What follows when it has stopped.
+    then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It begins again: with new settings, or after a fault of ours.
+    Again,
+    /// The lease is given back.
+    Release,
+    /// Nothing: somebody else owns the bot.
+    Nothing,
+}
+
+/// Runs bots until it is told to stop.
+pub struct Runner {
+    config: RunnerConfig,
+    parts: Parts,
+    held: HashMap<BotId, Held>,
+    tasks: JoinSet<(BotId, End)>,
+    ids: HashMap<Id, BotId>,
+    faults: HashMap<BotId, VecDeque<Instant>>,
+    renewed: Instant,
+    measured: Instant,
+}
+
+impl Runner {
+    /// Does nothing yet.
+    pub fn new(config: RunnerConfig, parts: Parts) -> Runner {
+        Runner {
+            config,
+            parts,
+            held: HashMap::new(),
+            tasks: JoinSet::new(),
+            ids: HashMap::new(),
+            faults: HashMap::new(),
+            renewed: Instant::now(),
+            measured: Instant::now(),
+        }
+    }
+
+    /// Owns bots until `stop`, then lets all of them finish what was received and gives the leases back.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut look = interval(self.config.look);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // First of all: what is stored before its day's partition is there stays in the rest.
+        let limit = self.config.lease / 2;
+        let _ = timeout(limit, keep_house_once(&self.parts.pool)).await;
+        let kept = tokio::spawn(keep_house(self.parts.pool.clone()));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = look.tick() => {
+                    // A database that takes statements and does not answer must not hold up what goes by the clock.
+                    let limit = self.config.lease / 2;
+                    if timeout(limit, self.look()).await.is_err() {
+                        tracing::warn!("the data database did not answer in time; trying again");
+                    }
+                }
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
+            }
+        }
+        kept.abort();
+        self.drain().await;
+    }
+
+    /// One look at the world. A database that is away changes nothing here: leases end by the clock.
+    async fn look(&mut self) {
+        if self.renewed.elapsed() >= self.config.lease / 3 && !self.held.is_empty() {
+            self.renew().await;
+        }
+        if let Err(error) = self.follow_settings().await {
+            away("settings", &error);
+        }
+        if let Err(error) = self.wake_restless().await {
+            away("work", &error);
+        }
+        let free = self
+            .config
+            .most
+            .saturating_sub(self.held.len())
+            .min(self.config.take);
+        if free > 0 {
+            let most = i64::try_from(free).unwrap_or(i64::MAX);
+            match lease::acquire(&self.parts.pool, &self.config.owner, most, self.config.lease).await {
+                Ok(leases) => self.begin(leases).await,
+                Err(error) => away("acquire", &error),
+            }
+        }
+        gauge!("tg_bots_owned").set(u32::try_from(self.held.len()).unwrap_or(u32::MAX));
+    }
+
+    async fn renew(&mut self) {
+        let mine: Vec<Lease> = self.held.values().map(|held| *held.lease.borrow()).collect();
+        // An answer that comes after the leases' end is worth nothing.
+        let kept = match timeout(
+            self.config.lease / 4,
+            lease::renew(&self.parts.pool, &self.config.owner, &mine, self.config.lease),
+        )
+        .await
+        {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => return away("renew", &error),
+            Err(_) => {
+                return tracing::warn!("the data database did not renew the leases in time; trying again");
+            }
+        };
+        self.renewed = Instant::now();
+        let kept: HashMap<BotId, Lease> = kept.into_iter().map(|lease| (lease.bot, lease)).collect();
+        let mut lost = Vec::new();
+        for (bot, held) in &self.held {
+            match kept.get(bot) {
+                Some(lease) => drop(held.lease.send_replace(*lease)),
+                None => {
+                    counter!("lease_lost_total").increment(1);
+                    tracing::warn!(bot = bot.0, "the lease was lost; another process owns the bot");
+                    lost.push(*bot);
+                }
+            }
+        }
+        for bot in lost {
+            if let Some(held) = self.held.get_mut(&bot) {
+                held.then = Then::Nothing;
+                held.stop.cancel();
+            }
+        }
+    }
+
+    /// Bots that should not run any more are drained; those with new settings begin anew under the same lease.
+    async fn follow_settings(&mut self) -> sqlx::Result<()> {
+        let mine: Vec<i64> = self.held.keys().map(|bot| bot.0).collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
+        let wanted = store::wanted(&self.parts.pool, &mine).await?;
+        for (bot, held) in &mut self.held {
+            if held.then != Then::Again {
+                continue;
+            }
+            match wanted.get(bot) {
+                Some(wanted) if wanted.running && wanted.generation == held.generation => {}
+                Some(wanted) if wanted.running => held.stop.cancel(),
+                _ => {
+                    held.then = Then::Release;
+                    held.stop.cancel();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What others put in (pushed updates, calls of the console, calls that waited) has nobody else to tell of it.
+    async fn wake_restless(&mut self) -> sqlx::Result<()> {
+        let mine: Vec<i64> = self.held.keys().map(|bot| bot.0).collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
+        if self.measured.elapsed() >= MEASURE {
+            self.measured = Instant::now();
+            let depths = store::depths(&self.parts.pool, &mine).await?;
+            gauge!("pending_updates").set(depths.pending as f64);
+            gauge!("update_work_depth").set(depths.work as f64);
+            gauge!("outbox_depth").set(depths.outbox as f64);
+            gauge!("outbox_uncertain").set(depths.uncertain as f64);
+        }
+        for bot in store::restless(&self.parts.pool, &mine).await? {
+            if let Some(held) = self.held.get(&BotId(bot)) {
+                held.wake.work.notify_one();
+                held.wake.send.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, leases: Vec<Lease>) {
+        if leases.is_empty() {
+            return;
+        }
+        let ids: Vec<i64> = leases.iter().map(|lease| lease.bot.0).collect();
+        let settings = match store::settings(&self.parts.pool, &ids).await {
+            Ok(settings) => settings,
+            Err(error) => {
+                away("settings", &error);
+                self.give_back(&leases).await;
+                return;
+            }
+        };
+        if self.held.is_empty() {
+            self.renewed = Instant::now();
+        }
+        for lease in leases {
+            match settings.get(&lease.bot) {
+                Some(settings) => self.spawn(lease, settings.clone()),
+                None => self.give_back(&[lease]).await,
+            }
+        }
+    }
+
+    fn spawn(&mut self, lease: Lease, settings: store::Settings) {
+        let (sender, receiver) = watch::channel(lease);
+        let stop = CancellationToken::new();
+        let wake = Arc::new(bot::Wake::default());
+        let held = Held {
+            lease: sender,
+            generation: settings.generation,
+            stop: stop.clone(),
+            wake: wake.clone(),
+            then: Then::Again,
+        };
+        let task = bot::Bot {
+            id: lease.bot,
+            parts: self.parts.clone(),
+            config: self.config.clone(),
+            settings,
+            lease: receiver,
+            stop,
+            wake,
+        };
+        let handle = self.tasks.spawn(async move { (task.id, task.run().await) });
+        self.ids.insert(handle.id(), lease.bot);
+        self.held.insert(lease.bot, held);
+    }
+
+    /// A task is over: by its own word, or by a panic, which is our fault and touches no other bot.
+    async fn ended(&mut self, ended: Result<(Id, (BotId, End)), JoinError>) {
+        let (task, end) = match ended {
+            Ok((task, (_, end))) => (task, end),
+            Err(error) => (error.id(), End::Panicked),
+        };
+        let Some(bot) = self.ids.remove(&task) else { return };
+        let Some(held) = self.held.remove(&bot) else {
+            return;
+        };
+        let lease = *held.lease.borrow();
+        match end {
+            End::Lost => {}
+            _ if held.then == Then::Nothing => {}
+            End::Stopped if held.then == Then::Release => self.leave(lease, held.generation).await,
+            // New settings: begin again with them, under the same lease.
+            End::Stopped => self.again(lease).await,
+            End::Invalid => self.give_back(&[lease]).await,
+            End::Panicked if self.too_often(bot) => {
+                tracing::error!(
+                    bot = bot.0,
+                    "a bot's task failed {INTENSITY} times within a minute; it is left to a person"
+                );
+                let note = store::Note::new("failed", Some("panic"), None);
+                self.note(lease.bot, lease.fence, held.generation, &note).await;
+                self.give_back(&[lease]).await;
+            }
+            End::Panicked => {
+                counter!("tg_bot_panics_total").increment(1);
+                self.again(lease).await;
+            }
+        }
+    }
+
+    /// Goes on from the committed cursor, which the lease of the beginning no longer tells.
+    async fn again(&mut self, lease: Lease) {
+        match store::cursor(&self.parts.pool, lease.bot, lease.fence).await {
+            Ok(Some(next_offset)) => self.begin(vec![Lease { next_offset, ..lease }]).await,
+            // Another owner's fence is in it.
+            Ok(None) => {}
+            Err(error) => {
+                away("cursor", &error);
+                self.give_back(&[lease]).await;
+            }
+        }
+    }
+
+    fn too_often(&mut self, bot: BotId) -> bool {
+        let faults = self.faults.entry(bot).or_default();
+        let now = Instant::now();
+        faults.push_back(now);
+        while faults.front().is_some_and(|at| now - *at > INTENSITY_WITHIN) {
+            faults.pop_front();
+        }
+        faults.len() >= INTENSITY
+    }
+
+    async fn leave(&self, lease: Lease, generation: i64) {
+        let note = store::Note::new("stopped", None, None);
+        self.note(lease.bot, lease.fence, generation, &note).await;
+        self.give_back(&[lease]).await;
+    }
+
+    async fn note(&self, bot: BotId, fence: Fence, generation: i64, note: &store::Note) {
+        if let Err(error) = store::note(&self.parts.pool, bot, fence, generation, note).await {
+            away("state", &error);
+        }
+    }
+
+    async fn give_back(&self, leases: &[Lease]) {
+        if let Err(error) = lease::release(&self.parts.pool, &self.config.owner, leases).await {
+            // They run out by themselves.
+            away("release", &error);
+        }
+    }
+
+    /// Every task ends at its next safe point; then all leases are free at once, for whoever comes next.
+    async fn drain(mut self) {
+        for held in self.held.values_mut() {
+            if held.then == Then::Again {
+                held.then = Then::Release;
+            }
+            held.stop.cancel();
+        }
+        let mut free = Vec::new();
+        let until = Instant::now() + self.config.drain;
+        let mut late = false;
+        loop {
+            let ended = match timeout_at(until, self.tasks.join_next_with_id()).await {
+                Ok(Some(ended)) => ended,
+                Ok(None) => break,
+                Err(_) if late => break,
+                Err(_) => {
+                    late = true;
+                    tracing::warn!(
+                        bots = self.held.len(),
+                        "bots did not end in time; what they had received and not stored stays at Telegram"
+                    );
+                    self.tasks.abort_all();
+                    continue;
+                }
+            };
+            let (task, lost) = match &ended {
+                Ok((task, (_, end))) => (*task, *end == End::Lost),
+                // Aborted, or our fault: the lease runs out, and the successor sees what was under way.
+                Err(error) => (error.id(), true),
+            };
+            let held = self.ids.remove(&task).and_then(|bot| self.held.remove(&bot));
+            if let Some(held) = held
+                && held.then == Then::Release
+                && !lost
+            {
+                free.push(*held.lease.borrow());
+            }
+        }
+        if timeout(Duration::from_secs(1), self.give_back(&free))
+            .await
+            .is_err()
+        {
+            tracing::warn!("the leases could not be given back; they run out by themselves");
+        }
+    }
+}
+
+async fn keep_house(pool: PgPool) {
+    let mut hour = interval_at(Instant::now() + HOUSEKEEPING, HOUSEKEEPING);
+    loop {
+        hour.tick().await;
+        keep_house_once(&pool).await;
+    }
+}
+
+async fn keep_house_once(pool: &PgPool) {
+    match crate::housekeeping::run(pool).await {
+        Ok(done) => tracing::debug!(?done, "housekeeping"),
+        Err(error) => away("housekeeping", &error),
+    }
+}
+
+fn away(what: &'static str, error: &sqlx::Error) {
+    counter!("tg_runner_database_errors_total", "what" => what).increment(1);
+    tracing::warn!(
+        what,
+        error = error as &dyn std::error::Error,
+        "the data database does not answer; trying again"
+    );
+}

@@ -1,0 +1,371 @@
+//! Sending: only the lease's owner does, at its own limits, and one call of a chat at a time, so that they stay in order.
+
+use super::bot::{Bot, End};
+use crate::outbox::buckets::Buckets;
+use crate::outbox::store::{self, Due, Settled, State};
+use crate::outbox::{context, is_repeatable};
+use crate::{Fence, rules};
+use bagua_keys::KeyError;
+use bagua_telegram::{Class, Client, TelegramError};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use metrics::counter;
+use serde_json::Value;
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How many calls of one bot are under way at once.
+const AT_ONCE: usize = 16;
+/// How many calls are read ahead.
+const AHEAD: i64 = 200;
+/// After an answer that no call of this bot will succeed: whoever receives finds out, too, and ends the bot.
+const HOPELESS_PAUSE: Duration = Duration::from_secs(5);
+/// How often writing down what came of a call is tried; then the successor calls it uncertain.
+const SETTLE_TIMES: u32 = 20;
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a finished call means for the next ones.
+struct Done {
+    call: i64,
+    chat: i64,
+    /// 429: this chat waits.
+    freeze: Option<Duration>,
+    /// No call succeeds at the moment.
+    rest: Option<Duration>,
+    /// The outbox holds something new: what was not sent waits in it again.
+    again: bool,
+}
+
+struct Sending {
+    buckets: Buckets,
+    waiting: VecDeque<Due>,
+    /// Calls that are being made, and the chats that they go to.
+    under_way: HashSet<i64>,
+    busy: HashSet<i64>,
+    /// Whether the outbox may hold more than `waiting`.
+    stale: bool,
+    /// Until when nothing is begun.
+    rest: Instant,
+}
+
+impl Bot {
+    pub(super) async fn send(&self, client: &Client) -> End {
+        let fence = self.lease.borrow().fence;
+        let now = Instant::now();
+        let mut sending = Sending {
+            buckets: Buckets::new(now),
+            waiting: VecDeque::new(),
+            under_way: HashSet::new(),
+            busy: HashSet::new(),
+            stale: true,
+            rest: now,
+        };
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let mut next = None;
+            if !self.stop.is_cancelled() && self.is_owner() && sending.rest <= Instant::now() {
+                match self.begin(&mut sending, fence).await {
+                    Ok(Begun { calls, ready }) => {
+                        next = ready;
+                        for call in calls {
+                            under_way.push(self.make(client, fence, call));
+                        }
+                    }
+                    Err(Stop::Lost) => return self.wait_for_all(under_way).await,
+                    Err(Stop::Away(why)) => {
+                        counter!("tg_runner_database_errors_total", "what" => "outbox").increment(1);
+                        tracing::warn!(bot = self.id.0, why, "the outbox cannot be read; trying again");
+                        sending.stale = true;
+                        sending.rest = Instant::now() + self.config.pause;
+                    }
+                }
+            }
+            if self.stop.is_cancelled() && under_way.is_empty() {
+                return End::Stopped;
+            }
+            if sending.rest > Instant::now() {
+                next = Some(sending.rest);
+            }
+            tokio::select! {
+                Some(done) = under_way.next(), if !under_way.is_empty() => sending.finished(done),
+                () = self.stop.cancelled(), if !self.stop.is_cancelled() => {}
+                () = self.wake.send.notified() => sending.stale = true,
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    /// What was begun ends by itself; its answers are worth writing down also when the lease is lost.
+    async fn wait_for_all(&self, mut under_way: FuturesUnordered<impl Future<Output = Done>>) -> End {
+        while under_way.next().await.is_some() {}
+        End::Lost
+    }
+
+    /// Chooses calls that may be made now and marks them. What is returned must be made at once.
+    async fn begin(&self, sending: &mut Sending, fence: Fence) -> Result<Begun, Stop> {
+        let pool = &self.parts.pool;
+        if sending.stale {
+            let mine: Vec<i64> = sending.under_way.iter().copied().collect();
+            let left = store::sweep(pool, self.id, fence, &mine).await?;
+            if left > 0 {
+                counter!("tg_sends_total", "result" => "uncertain").increment(left);
+                tracing::warn!(
+                    bot = self.id.0,
+                    calls = left,
+                    "an earlier owner left calls in the middle"
+                );
+            }
+            sending.waiting = store::due(pool, self.id, AHEAD).await?.into();
+            sending.stale = sending.waiting.len() == usize::try_from(AHEAD).unwrap_or(usize::MAX);
+        }
+        let (chosen, ready) = sending.choose(AT_ONCE.saturating_sub(sending.under_way.len()), Instant::now());
+        let mut begun = Begun {
+            calls: Vec::new(),
+            ready,
+        };
+        let mut calls = Vec::with_capacity(chosen.len());
+        for due in chosen {
+            match self.open(&due).await {
+                Ok(Ok(parameters)) => calls.push((due, parameters)),
+                Ok(Err(class)) => {
+                    store::refuse(pool, due.id, class).await?;
+                    counter!("tg_sends_total", "result" => "failed").increment(1);
+                    sending.busy.remove(&due.chat);
+                }
+                Err(error) => {
+                    // Nothing is marked yet, so all of them simply wait.
+                    sending.busy.remove(&due.chat);
+                    for (due, _) in calls {
+                        sending.busy.remove(&due.chat);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if calls.is_empty() {
+            return Ok(begun);
+        }
+        let ids: Vec<i64> = calls.iter().map(|(due, _)| due.id).collect();
+        let claimed = store::claim(pool, self.id, fence, &ids).await;
+        let claimed = match claimed {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => return Err(Stop::Lost),
+            Err(error) => {
+                // Perhaps they are marked. None of them is made; the next sweep finds those that are.
+                for (due, _) in calls {
+                    sending.busy.remove(&due.chat);
+                }
+                return Err(error.into());
+            }
+        };
+        for (due, parameters) in calls {
+            if claimed.contains(&due.id) {
+                sending.under_way.insert(due.id);
+                begun.calls.push((due, parameters));
+            } else {
+                sending.busy.remove(&due.chat);
+            }
+        }
+        Ok(begun)
+    }
+
+    /// The call's parameters; the inner error is the class of one that can never be made.
+    async fn open(&self, due: &Due) -> Result<Result<Value, &'static str>, Stop> {
+        if due.blocked {
+            return Ok(Err("blocked"));
+        }
+        let opened = self
+            .parts
+            .keys
+            .open(&context(self.id, &due.effect), &due.payload)
+            .await;
+        match opened {
+            Ok(plain) => Ok(match serde_json::from_slice::<Value>(&plain) {
+                Ok(Value::Object(mut parameters)) => {
+                    parameters.insert("chat_id".to_owned(), due.chat.into());
+                    Ok(Value::Object(parameters))
+                }
+                _ => Err("unreadable"),
+            }),
+            Err(KeyError::Store(error)) => Err(error.into()),
+            Err(_) => Ok(Err("unreadable")),
+        }
+    }
+
+    /// Makes a call that is marked, and writes down what came of it.
+    async fn make(&self, client: &Client, fence: Fence, (due, parameters): (Due, Value)) -> Done {
+        // A process that was frozen between marking and calling wakes here: the lease has run out, and nothing goes out.
+        let settled = if self.is_owner() {
+            let answer = client.call(&due.method, &parameters).await;
+            self.judge(&due, answer.as_ref().map(|answer| answer.get()))
+        } else {
+            Settled {
+                class: Some("lease_over"),
+                ..Settled::new(State::Pending)
+            }
+        };
+        let class = settled.class.unwrap_or_default();
+        let mut done = Done {
+            call: due.id,
+            chat: due.chat,
+            freeze: (class == "throttled").then_some(settled.pause),
+            rest: None,
+            again: settled.state == State::Pending,
+        };
+        if settled.state == State::Pending
+            && ["unauthorized", "logged_out", "wrong_server", "not_found"].contains(&class)
+        {
+            done.rest = Some(HOPELESS_PAUSE);
+        }
+        let result = if settled.state == State::Pending {
+            class
+        } else {
+            settled.state.name()
+        };
+        counter!("tg_sends_total", "result" => result.to_owned()).increment(1);
+        self.settle(fence, &due, &settled).await;
+        done
+    }
+
+    /// What an answer means for its call.
+    fn judge(&self, due: &Due, answer: Result<&str, &TelegramError>) -> Settled {
+        let error = match answer {
+            Ok(result) => {
+                let value: Value = serde_json::from_str(result).unwrap_or_default();
+                return Settled {
+                    message_id: value["message_id"].as_i64(),
+                    ..Settled::new(State::Sent)
+                };
+            }
+            Err(error) => error,
+        };
+        let class = error.class();
+        let (state, pause) = match class {
+            Class::Throttled(pause) => {
+                counter!("retry_after_seconds_total").increment(pause.as_secs());
+                (State::Pending, pause)
+            }
+            // Once; a group that moves on and on is no group.
+            Class::Migrated(_) if !due.migrated => (State::Pending, Duration::ZERO),
+            Class::Transient if error.may_have_happened() && !is_repeatable(&due.method) => {
+                (State::Uncertain, Duration::ZERO)
+            }
+            Class::Transient => (State::Pending, backoff(due.attempts)),
+            class if class.ends_the_bot() => (State::Pending, HOPELESS_PAUSE),
+            _ => (State::Failed, Duration::ZERO),
+        };
+        Settled {
+            class: Some(class.name()),
+            detail: Some(error.to_string()),
+            pause,
+            moved_to: match class {
+                Class::Migrated(to) => Some(to),
+                _ => None,
+            },
+            ..Settled::new(state)
+        }
+    }
+
+    async fn settle(&self, fence: Fence, due: &Due, settled: &Settled) {
+        for _ in 0..SETTLE_TIMES {
+            match self.write(fence, due, settled).await {
+                Ok(()) => return,
+                Err(error) => super::away("settle", &error),
+            }
+            sleep(SETTLE_PAUSE).await;
+        }
+        tracing::error!(
+            bot = self.id.0,
+            call = due.id,
+            "what came of a call cannot be written down; it will be called uncertain"
+        );
+    }
+
+    async fn write(&self, fence: Fence, due: &Due, settled: &Settled) -> sqlx::Result<()> {
+        let pool = &self.parts.pool;
+        if settled.class == Some("blocked") {
+            let why = settled.detail.as_deref().unwrap_or("403");
+            store::block(pool, self.id, due.chat, why).await?;
+        }
+        if let Some(to) = settled.moved_to {
+            store::alias(pool, self.id, due.chat, to).await?;
+            if let Err(error) = rules::migrate_chat(pool, self.id, due.chat, to).await {
+                tracing::warn!(bot = self.id.0, %error, "rules do not follow a group to its new number");
+            }
+        }
+        store::settle(pool, fence, due.id, settled).await
+    }
+}
+
+struct Begun {
+    calls: Vec<(Due, Value)>,
+    /// When the next one may go, as far as limits are in the way.
+    ready: Option<Instant>,
+}
+
+enum Stop {
+    Lost,
+    Away(String),
+}
+
+impl From<sqlx::Error> for Stop {
+    fn from(error: sqlx::Error) -> Self {
+        Stop::Away(error.to_string())
+    }
+}
+
+/// 1, 2, 4 … 30 s.
+fn backoff(attempts: i32) -> Duration {
+    let doubled = 1_u64 << attempts.clamp(0, 5);
+    Duration::from_secs(doubled.min(30))
+}
+
+impl Sending {
+    /// Takes the first calls whose chats are free and within the limits. Behind one that waits no other of its chat goes.
+    fn choose(&mut self, most: usize, now: Instant) -> (Vec<Due>, Option<Instant>) {
+        let mut chosen = Vec::new();
+        let mut kept = VecDeque::with_capacity(self.waiting.len());
+        let mut held: HashSet<i64> = self.busy.clone();
+        let mut ready: Option<Instant> = None;
+        while let Some(due) = self.waiting.pop_front() {
+            if chosen.len() == most || held.contains(&due.chat) {
+                held.insert(due.chat);
+                kept.push_back(due);
+                continue;
+            }
+            held.insert(due.chat);
+            // What is not going to be sent takes no permit.
+            let permit = if due.blocked {
+                Ok(())
+            } else {
+                self.buckets.take(due.chat, now)
+            };
+            match permit {
+                Ok(()) => {
+                    self.busy.insert(due.chat);
+                    chosen.push(due);
+                }
+                Err(at) => {
+                    ready = Some(ready.map_or(at, |soonest| soonest.min(at)));
+                    kept.push_back(due);
+                }
+            }
+        }
+        self.waiting = kept;
+        (chosen, ready)
+    }
+
+    fn finished(&mut self, done: Done) {
+        let now = Instant::now();
+        self.busy.remove(&done.chat);
+        self.under_way.remove(&done.call);
+        self.stale |= done.again;
+        if let Some(pause) = done.freeze {
+            self.buckets.freeze(done.chat, pause, now);
+        }
+        if let Some(pause) = done.rest {
+            self.rest = self.rest.max(now + pause);
+        }
+    }
+}

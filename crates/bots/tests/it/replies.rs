@@ -1,0 +1,158 @@
+//! Rules that run behind the commit.
+
+use crate::ground::{NOW, Running, ground, reply, says, sim};
+use anyhow::Result;
+use bagua_bots::BotId;
+use bagua_bots::rules::{self, Action, Matches, RuleStoreError};
+use bagua_testkit::eventually;
+
+#[tokio::test]
+async fn every_text_is_answered_once_and_in_order() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    ground
+        .rule(bot.id(), Matches::default(), vec![reply("re: {text}")])
+        .await?;
+    let runner = Running::start(&ground, "a")?;
+    for number in 0..24 {
+        bot.push(&says(
+            500 + number % 8,
+            usize::try_from(number)?,
+            &format!("text {number}"),
+        ));
+    }
+    ground.until_calls(bot.id(), "sent", 24).await?;
+    runner.end().await?;
+    let totals = bot.totals();
+    assert_eq!((totals.sends_done, totals.sends_doubled), (24, 0), "{totals:?}");
+    for chat in 500..508 {
+        let numbers: Vec<i64> = bot.with_log(|log| {
+            let mine = log.sends.iter().filter(|send| send.chat_id == Some(chat));
+            mine.filter_map(|send| send.text.as_ref()?.strip_prefix("re: text ")?.parse().ok())
+                .collect()
+        });
+        assert_eq!(
+            numbers,
+            [chat - 500, chat - 492, chat - 484],
+            "chat {chat} in order"
+        );
+    }
+    let with_message = "outbox WHERE message_id IS NOT NULL AND rule_version = 1 AND attempts = 1";
+    assert_eq!(ground.count(with_message).await?, 24);
+    assert_eq!(ground.count("update_work").await?, 0);
+    let plain = "outbox WHERE position('text'::bytea IN payload) > 0";
+    assert_eq!(ground.count(plain).await?, 0, "what is said lies sealed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn updates_without_a_rule_leave_no_work_and_a_new_rule_takes_effect_with_the_next() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    let runner = Running::start(&ground, "a")?;
+    bot.push(&says(42, 1, "before"));
+    ground.until_stored(bot.id(), 1).await?;
+    assert_eq!(ground.count("update_work").await?, 0);
+    let tag = Action::Tag {
+        tag: "seen".to_owned(),
+    };
+    let rule = ground
+        .rule(bot.id(), Matches::default(), vec![tag, Action::Drop])
+        .await?;
+    bot.push(&says(42, 2, "after"));
+    eventually("two marks", || async {
+        Ok((ground.count("update_marks").await? == 2).then_some(()))
+    })
+    .await?;
+    let marks: Vec<(i64, i16, i32, String, Option<String>)> =
+        sqlx::query_as("SELECT rule_id, step, rule_version, mark, tag FROM update_marks ORDER BY step")
+            .fetch_all(&ground.data.owner)
+            .await?;
+    let expected = [
+        (rule.id, 0, 1, "tag".to_owned(), Some("seen".to_owned())),
+        (rule.id, 1, 1, "drop".to_owned(), None),
+    ];
+    assert_eq!(marks, expected);
+    runner.end().await
+}
+
+#[tokio::test]
+async fn a_rule_changes_only_from_the_version_that_was_looked_at_and_keeps_its_history() -> Result<()> {
+    let ground = ground().await?;
+    ground.bots([7]).await?;
+    let pool = &ground.data.app;
+    let rule = ground.rule(7, Matches::default(), vec![Action::Drop]).await?;
+    let mut changed = rule.clone();
+    changed.title = "another".to_owned();
+    let saved = rules::save(pool, BotId(7), &changed).await?;
+    assert_eq!((saved.version, saved.title.as_str()), (2, "another"));
+    let stale = rules::save(pool, BotId(7), &changed).await;
+    assert!(matches!(stale, Err(RuleStoreError::Changed)), "{stale:?}");
+    assert_eq!(ground.count("bot_rule_versions").await?, 2);
+    let same_place = rules::save(pool, BotId(7), &rules::Rule { id: 0, ..rule }).await;
+    assert!(
+        matches!(same_place, Err(RuleStoreError::Refused(_))),
+        "{same_place:?}"
+    );
+    assert_eq!(rules::list(pool, BotId(7)).await?, std::slice::from_ref(&saved));
+    rules::remove(pool, BotId(7), saved.id, 2).await?;
+    assert!(rules::list(pool, BotId(7)).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_that_goes_on_elsewhere_takes_its_rules_and_messages_along() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    let rule = ground
+        .rule(bot.id(), Matches::default(), vec![Action::Forward { to: -100 }])
+        .await?;
+    bot.migrate(-100, -1_000_000_000_100);
+    let runner = Running::start(&ground, "a")?;
+    bot.push(&says(42, 1, "for the group"));
+    ground.until_calls(bot.id(), "sent", 1).await?;
+    let sends = bot.with_log(|log| log.sends.iter().map(|s| (s.chat_id, s.done)).collect::<Vec<_>>());
+    assert_eq!(sends, [(Some(-100), false), (Some(-1_000_000_000_100), true)]);
+    let rules = rules::list(&ground.data.app, BotId(bot.id())).await?;
+    let moved = Action::Forward {
+        to: -1_000_000_000_100,
+    };
+    assert_eq!(
+        (rules[0].version, &rules[0].actions[..]),
+        (rule.version + 1, &[moved][..])
+    );
+    runner.end().await
+}
+
+#[tokio::test]
+async fn a_member_status_says_where_the_bot_may_speak() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    ground
+        .rule(bot.id(), Matches::default(), vec![Action::Drop])
+        .await?;
+    let runner = Running::start(&ground, "a")?;
+    let became = |status: &str| {
+        format!(
+            r#"{{"my_chat_member":{{"chat":{{"id":-5,"type":"group"}},"from":{{"id":42}},"date":{NOW},"new_chat_member":{{"status":"{status}"}}}}}}"#
+        )
+    };
+    let blocks = |wanted: i64| {
+        let ground = &ground;
+        async move {
+            eventually(&format!("{wanted} blocks"), || async {
+                Ok((ground.count("chat_blocks").await? == wanted).then_some(()))
+            })
+            .await
+        }
+    };
+    bot.push(&became("kicked"));
+    blocks(1).await?;
+    bot.push(&became("member"));
+    blocks(0).await?;
+    runner.end().await
+}
