@@ -78,6 +78,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/audit") view=Second(Page::Audit)/>
                     <Route path=path!("/access") view=Second(Page::Access)/>
                     <Route path=path!("/access/tokens") view=Second(Page::Tokens)/>
+                    <Route path=path!("/localization") view=Second(Page::Localization)/>
                     <Route path=path!("/search") view=Second(Page::Search)/>
                     <Route path=path!("/preferences") view=Second(Page::Preferences)/>
                     <Route path=path!("/sign-in") view=|| pages::sign_in::page().view()/>

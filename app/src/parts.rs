@@ -56,6 +56,8 @@ pub enum Page {
     Access,
     /// `/access/tokens`.
     Tokens,
+    /// `/localization`.
+    Localization,
     /// `/search`.
     Search,
     /// `/preferences`.
@@ -85,6 +87,7 @@ fn draw(page: Page) -> Node {
         Page::Audit => pages::audit::page(),
         Page::Access => pages::access::page(),
         Page::Tokens => pages::tokens::page(),
+        Page::Localization => pages::localization::page(),
         Page::Search => pages::search::page(),
         Page::Preferences => pages::preferences::page(),
     }

@@ -40,6 +40,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["access", "/access"],
     ["tokens", "/access/tokens"],
     ["tokens-preview", "/access/tokens?name=nightly&access=everything&days=30"],
+    ["localization", "/localization?language=zh-CN"],
     ["search", "/search?q=frankfurt"],
     ["preferences", "/preferences"],
     ["not-found", "/no/such/page"],
@@ -56,11 +57,16 @@ test.beforeAll(async () => {
   });
   const operation = await submit("component.restart", { component: "us-east-1/runner" });
   await until(30, () => `${operation} goes on`, async () => (await ask("operations.get", { operation })).summary.state === "succeeded" || undefined);
+  await submit("catalogue.write", { language: "en", key: "order.shipped", text: "Your order {number} is on its way." });
+  await submit("catalogue.write", { language: "en", key: "order.late", text: "Your order {number} comes later than promised." });
+  await submit("catalogue.write", { language: "zh-CN", key: "order.shipped", text: "您的订单 {number} 正在配送途中。" });
   await submit("schedule.create", { name: "nightly restart", cron: "0 2 * * *", kind: "component.restart", input: { component: "us-east-1/runner" } });
   shown = pages(alert.alert, operation);
 });
 test.afterAll(async () => {
   await submit("schedule.delete", { name: "nightly restart" });
+  await submit("catalogue.remove", { language: "zh-CN", key: "order.shipped" });
+  for (const key of ["order.shipped", "order.late"]) await submit("catalogue.remove", { language: "en", key });
 });
 
 for (const [theme, locale, width] of [

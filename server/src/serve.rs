@@ -3,7 +3,6 @@
 use crate::wiring::{self, Parts};
 use crate::{database, http, listener, telemetry};
 use bagua_model::settings::Settings;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,20 +18,16 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     // The port first: a taken one should be said before anything else is touched.
     let bound = listener::bind(settings.listen.address).await?;
     database::refuse_wrong_schema(&settings).await?;
+    let parts = wiring::build(&settings)?;
+    let state = http::AppState::new(&settings, &parts, stop.clone())?;
     let Parts {
         console,
         access,
         alerts,
         regions,
         fleet,
-    } = wiring::build(&settings)?;
-    let state = http::AppState::new(
-        &settings,
-        Arc::clone(&console),
-        Arc::clone(&access),
-        Arc::clone(&alerts),
-        stop.clone(),
-    )?;
+        ..
+    } = parts;
 
     let loops = TaskTracker::new();
     loops.spawn(access.run(stop.clone()));

@@ -6,8 +6,9 @@ use bagua_access::{Access, AccessParts, copy_key};
 use bagua_alerts::{Alerts, AlertsConfig};
 use bagua_core::{Actor, Clock, Console, ConsoleParts};
 use bagua_fleet::{FleetConfig, Room as Fleet};
+use bagua_localization::Localization;
 use bagua_model::alerts::ListAlerts;
-use bagua_model::region::Environment;
+use bagua_model::region::{Environment, RegionId};
 use bagua_model::regions::{GetWorld, Health};
 use bagua_model::settings::Settings;
 use bagua_regions::{RegionsConfig, Room as Regions};
@@ -17,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The console and the rooms that have something to run beside it.
 pub struct Parts {
+    /// Texts of bots and letters.
+    pub localization: Arc<Localization>,
     /// Ask and submit.
     pub console: Arc<Console>,
     /// People and sessions.
@@ -70,8 +73,11 @@ pub fn build(settings: &Settings) -> anyhow::Result<Parts> {
 
     let fleet = Fleet::new(FleetConfig::from_settings(settings, &mut rand::rng())?, &parts)?;
     bagua_fleet::register(&mut parts.registry, Arc::clone(&fleet));
+    let localization = Localization::new(settings.regions.iter().map(RegionId::new).collect(), &parts);
+    bagua_localization::register(&mut parts.registry, Arc::clone(&localization));
 
     Ok(Parts {
+        localization,
         console: Console::new(parts),
         access,
         alerts,

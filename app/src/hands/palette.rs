@@ -55,6 +55,10 @@ fn places(ui: Ui, me: &Me, regions: &[String]) -> Vec<Item> {
             place(keys::UI_NAV_SCHEDULES, "/schedules"),
         ),
         needs(Permission::AuditRead, place(keys::UI_NAV_AUDIT, "/audit")),
+        needs(
+            Permission::LocalizationRead,
+            place(keys::UI_LOCALIZATION_TITLE, "/localization"),
+        ),
         Some(place(keys::UI_ROOM_ACCESS, "/access")),
         Some(place(keys::UI_PREFERENCES_TITLE, "/preferences")),
     ]

@@ -28,6 +28,7 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
         "approvals" => keys::UI_NAV_APPROVALS,
         "schedules" => keys::UI_NAV_SCHEDULES,
         "audit" => keys::UI_NAV_AUDIT,
+        "localization" => keys::UI_LOCALIZATION_TITLE,
         "search" => keys::UI_SEARCH_TITLE,
         "preferences" => keys::UI_PREFERENCES_TITLE,
         _ => return Vec::new(),

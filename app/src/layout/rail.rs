@@ -25,7 +25,7 @@ const ROOMS: [Room; 8] = [
 ];
 
 /// What runs across the rooms: name, address, and the lines of its icon. Trigrams belong to the rooms alone.
-const ACROSS: [(&str, &str, &str); 4] = [
+const ACROSS: [(&str, &str, &str); 5] = [
     (keys::UI_NAV_OPERATIONS, "/operations", "M5 3.5l9 5.5-9 5.5z"),
     (keys::UI_NAV_APPROVALS, "/approvals", "M3 9.5l4 4 8-9"),
     (
@@ -37,6 +37,11 @@ const ACROSS: [(&str, &str, &str); 4] = [
         keys::UI_NAV_AUDIT,
         "/audit",
         "M4 2h10v14h-10zM6.5 6h5M6.5 9h5M6.5 12h3",
+    ),
+    (
+        keys::UI_LOCALIZATION_TITLE,
+        "/localization",
+        "M2 3h14v10h-8l-3 3v-3h-3zM5 6.5h8M5 9.5h5",
     ),
 ];
 

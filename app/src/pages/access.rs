@@ -51,7 +51,7 @@ fn table(ui: Ui, list: &[PersonView]) -> Node {
                         <th scope="col">{ui.t(keys::UI_FIELD_EMAIL)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_ROLES)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_LAST_SIGN_IN)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_LAST_SIGN_IN)}</th>
                         <th scope="col" class="num">{ui.t(keys::UI_COLUMN_SESSIONS)}</th>
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>
@@ -135,10 +135,10 @@ fn session_table(ui: Ui, list: &[SessionView]) -> Node {
                 <thead>
                     <tr>
                         <th scope="col">{ui.t(keys::UI_COLUMN_BROWSER)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_ADDRESS)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_SIGNED_IN)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_LAST_SEEN)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_EXPIRES)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_ADDRESS)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_SIGNED_IN)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_LAST_SEEN)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_EXPIRES)}</th>
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>
                 </thead>

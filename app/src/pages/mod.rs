@@ -10,6 +10,7 @@ pub mod bots;
 pub mod charts;
 pub mod compare;
 pub mod component;
+pub mod localization;
 pub mod not_found;
 pub mod operation;
 pub mod operations;

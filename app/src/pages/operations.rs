@@ -118,7 +118,7 @@ fn table(ui: Ui, body: Node) -> Node {
                         <th scope="col">{ui.t(keys::UI_COLUMN_TARGET)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_PROGRESS)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_BY)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_SUBMITTED)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_SUBMITTED)}</th>
                         <th scope="col" class="num">{ui.t(keys::UI_COLUMN_TOOK)}</th>
                     </tr>
                 </thead>

@@ -46,7 +46,7 @@ fn table(ui: Ui, list: &[ScheduleView]) -> Node {
                         <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_CRON)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_KIND)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_NEXT)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_NEXT)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_LAST)}</th>
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>

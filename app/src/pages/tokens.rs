@@ -417,8 +417,8 @@ fn table(ui: Ui, list: &[TokenView]) -> Node {
                         {names.then(|| html! { <th scope="col">{ui.t(keys::UI_TOKENS_OWNER)}</th> })}
                         <th scope="col">{ui.t(keys::UI_TOKENS_LIMIT)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
-                        <th scope="col">{ui.t(keys::UI_TOKENS_LAST_USED)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_EXPIRES)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_TOKENS_LAST_USED)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_EXPIRES)}</th>
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>
                 </thead>

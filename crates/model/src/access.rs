@@ -95,6 +95,10 @@ named! {
         PeopleRead = "people.read",
         /// Create people, grant and revoke roles, end sessions.
         PeopleManage = "people.manage",
+        /// Read the catalogues of texts for bots and letters.
+        LocalizationRead = "localization.read",
+        /// Write and remove their texts.
+        LocalizationManage = "localization.manage",
         /// See and end one's own sessions.
         SessionsOwn = "sessions.own",
         /// See, make and revoke one's own API tokens.
@@ -139,6 +143,8 @@ impl Role {
                     | P::OperationsApprove
                     | P::SchedulesRead
                     | P::SchedulesManage
+                    | P::LocalizationRead
+                    | P::LocalizationManage
             ),
             Role::ComplianceOfficer | Role::ComplianceApprover => matches!(
                 permission,
@@ -149,6 +155,7 @@ impl Role {
                     | P::OperationsRead
                     | P::AuditRead
                     | P::SchedulesRead
+                    | P::LocalizationRead
             ),
             Role::Auditor => matches!(
                 permission,
@@ -159,10 +166,11 @@ impl Role {
                     | P::AuditRead
                     | P::SchedulesRead
                     | P::PeopleRead
+                    | P::LocalizationRead
             ),
             Role::Viewer => matches!(
                 permission,
-                P::RegionsRead | P::AlertsRead | P::BotsView | P::OperationsRead
+                P::RegionsRead | P::AlertsRead | P::BotsView | P::OperationsRead | P::LocalizationRead
             ),
         }
     }

@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod bots;
 pub mod compare;
 pub mod failure;
+pub mod localization;
 pub mod notices;
 pub mod operation;
 pub mod platform;

@@ -54,11 +54,12 @@ const SAID: [(&str, &str, &str); 15] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 14] = [
+pub const NOUNS: [&str; 15] = [
     "alerts",
     "approvals",
     "audit",
     "bots",
+    "catalogues",
     "components",
     "events",
     "notices",

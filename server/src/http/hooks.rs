@@ -85,3 +85,15 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
     };
     (status, Json(json!({ "ready": database, "away": away }))).into_response()
 }
+
+/// `GET /localization/health`: whether every language has every text. 200 also when something is wanting: the service
+/// works, and `status` says what a check of a deployment reads.
+pub async fn localization(State(state): State<AppState>) -> Response {
+    match tokio::time::timeout(Duration::from_secs(2), state.localization.health()).await {
+        Ok(Ok(health)) => Json(health).into_response(),
+        Ok(Err(_)) | Err(_) => {
+            let body = Json(json!({ "status": "unknown", "error": "the control database does not answer" }));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}

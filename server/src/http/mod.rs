@@ -14,6 +14,7 @@ mod tokens;
 mod trace;
 
 use crate::telemetry;
+use crate::wiring::Parts;
 use anyhow::Context as _;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -23,6 +24,7 @@ use bagua_access::Access;
 use bagua_alerts::Alerts;
 use bagua_app::assets::SiteAssets;
 use bagua_core::Console;
+use bagua_localization::Localization;
 use bagua_model::region::{Environment, RegionId};
 use bagua_model::settings::{Secret, Settings};
 use http::StatusCode;
@@ -52,6 +54,8 @@ pub struct AppState {
     pub access: Arc<Access>,
     /// The alert feed's webhook.
     pub alerts: Arc<Alerts>,
+    /// What `/localization/health` answers.
+    pub localization: Arc<Localization>,
     /// The environment that this console looks after.
     pub environment: Environment,
     /// Regions in the order of configuration.
@@ -73,13 +77,7 @@ pub struct AppState {
 
 impl AppState {
     /// Reads the built browser files and takes what the handlers need from the settings.
-    pub fn new(
-        settings: &Settings,
-        console: Arc<Console>,
-        access: Arc<Access>,
-        alerts: Arc<Alerts>,
-        stop: CancellationToken,
-    ) -> anyhow::Result<AppState> {
+    pub fn new(settings: &Settings, parts: &Parts, stop: CancellationToken) -> anyhow::Result<AppState> {
         let folder = site_folder(settings)?;
         let manifest = folder.join("manifest.json");
         let manifest = std::fs::read_to_string(&manifest).with_context(|| {
@@ -89,11 +87,12 @@ impl AppState {
             )
         })?;
         Ok(AppState {
-            environment: console.environment,
-            description: Arc::new(api::Description::new(console.registry())),
-            console,
-            access,
-            alerts,
+            environment: parts.console.environment,
+            description: Arc::new(api::Description::new(parts.console.registry())),
+            console: Arc::clone(&parts.console),
+            access: Arc::clone(&parts.access),
+            alerts: Arc::clone(&parts.alerts),
+            localization: Arc::clone(&parts.localization),
             regions: settings.regions.iter().map(RegionId::new).collect(),
             assets: Arc::new(SiteAssets::from_manifest(&manifest).map_err(anyhow::Error::msg)?),
             site: site::Site::read(&folder)
@@ -164,7 +163,8 @@ pub fn router(state: AppState) -> Router {
     let machines = Router::new()
         .route("/hooks/alertmanager", post(hooks::alertmanager).layer(in_time))
         .route("/healthz", get(hooks::healthz))
-        .route("/readyz", get(hooks::readyz));
+        .route("/readyz", get(hooks::readyz))
+        .route("/localization/health", get(hooks::localization));
     // A compressed stream would be held back until a block is full.
     let compressible = DefaultPredicate::new()
         .and(NotForContentType::const_new("text/event-stream"))

@@ -250,6 +250,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "alerts.list",
         "audit.list",
         "bots.list",
+        "catalogues.list",
         "events.recent",
         "operations.get",
         "operations.inbox",

@@ -3,9 +3,10 @@
 use crate::support::{Ground, House, Somebody, WEBHOOK_TOKEN, notification};
 use anyhow::Context as _;
 use bagua_access::new_token;
-use bagua_core::Actor;
+use bagua_core::{Actor, Console};
 use bagua_model::access::{CreatePerson, DisablePerson, ListPeople, ListSessions, Role};
 use bagua_model::alerts::{AcknowledgeAlert, ListAlerts, Severity};
+use bagua_model::localization::{REFERENCE, ReadCatalogue, WriteMessage};
 use bagua_model::operation::{CreateSchedule, OperationId, Submission};
 use bagua_model::preferences::{ListViews, SaveView};
 use bagua_model::region::{RegionId, Scope};
@@ -126,6 +127,7 @@ pub async fn plant(ground: &Ground, house: &House, region: &'static str) -> anyh
     console
         .submit(&seeder, DisablePerson { person: disabled }, Submission::default())
         .await?;
+    texts(console, &seeder, region).await?;
     Ok(Seed {
         region,
         alert,
@@ -136,6 +138,33 @@ pub async fn plant(ground: &Ground, house: &House, region: &'static str) -> anyh
         person,
         disabled,
     })
+}
+
+/// English texts for every region, and one of this region's own.
+async fn texts(console: &Console, seeder: &Actor, region: &str) -> anyhow::Result<()> {
+    let read = ReadCatalogue {
+        language: REFERENCE.into(),
+        region: None,
+        wanting: false,
+    };
+    let write = |key: &str, region: Option<&str>| WriteMessage {
+        language: REFERENCE.into(),
+        region: region.map(RegionId::new),
+        key: key.into(),
+        text: "Your order {number} is here.".into(),
+        version: 0,
+    };
+    if console.ask(seeder, read).await?.is_empty() {
+        for key in ["order.here", "order.there"] {
+            console
+                .submit(seeder, write(key, None), Submission::default())
+                .await?;
+        }
+    }
+    console
+        .submit(seeder, write("order.there", Some(region)), Submission::default())
+        .await?;
+    Ok(())
 }
 
 /// The id of a token of one's own, made when there is none.
@@ -250,6 +279,19 @@ pub async fn inputs(
             "bot.replace_token",
             json!({ "bot": 700_000_001, "region": region, "token": format!("700000001:{}", "x".repeat(35)) }),
         ),
+        (
+            "catalogue.write",
+            json!({ "language": "en", "region": region, "key": "order.here", "text": "{number} is here." }),
+        ),
+        (
+            "catalogue.remove",
+            json!({ "language": "en", "region": region, "key": "order.there" }),
+        ),
+        (
+            "catalogues.message",
+            json!({ "language": "zh-CN", "region": region, "key": "order.here", "values": { "number": "7" } }),
+        ),
+        ("catalogues.read", json!({ "language": "en", "region": region })),
         ("component.restart", gateway.clone()),
         (
             "component.start",

@@ -7,7 +7,7 @@ use http::{Request, StatusCode, header};
 
 type Outcome = anyhow::Result<()>;
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "/",
     "/alerts",
     "/operations",
@@ -16,6 +16,7 @@ const PAGES: [&str; 9] = [
     "/schedules",
     "/audit",
     "/access",
+    "/localization?language=zh-CN",
     "/no-such-page",
 ];
 

@@ -85,13 +85,7 @@ impl Ground {
     pub fn house(&self) -> anyhow::Result<House> {
         let parts = wiring::build(&self.settings)?;
         let stop = CancellationToken::new();
-        let state = AppState::new(
-            &self.settings,
-            Arc::clone(&parts.console),
-            Arc::clone(&parts.access),
-            Arc::clone(&parts.alerts),
-            stop.clone(),
-        )?;
+        let state = AppState::new(&self.settings, &parts, stop.clone())?;
         Ok(House {
             router: console_http::router(state),
             parts,
@@ -132,6 +126,7 @@ impl House {
             alerts,
             regions,
             fleet,
+            ..
         } = &self.parts;
         tokio::spawn(Arc::clone(access).run(self.stop.clone()));
         tokio::spawn(Arc::clone(alerts).run(self.stop.clone()));
