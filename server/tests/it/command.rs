@@ -1,6 +1,6 @@
 //! The binary's own words: what it says, where, and with which exit code.
 
-use crate::support::{AWAY, Empty, Ground, HOME, configuration};
+use crate::support::{AWAY, Empty, Ground, HOME, configuration, without_cells};
 use bagua_core::Actor;
 use bagua_model::operation::{CancelOperation, ListOperations, OperationState, Submission};
 use bagua_model::supervisor::{Action, ControlRequest};
@@ -128,11 +128,12 @@ async fn a_database_newer_than_the_binary_is_left_alone() -> Outcome {
     let empty = Empty::new(&ground.db).await?;
     let config = file(&ground, "newer.toml", |all| {
         let app = format!("url = \"{}\"", ground.db.app_url);
-        all.replace(
-            &app,
-            &format!("url = \"{}\"\nowner_url = \"{}\"", empty.app_url, empty.owner_url),
-        )
-        .replace("127.0.0.1:3000", "127.0.0.1:0")
+        without_cells(&all)
+            .replace(
+                &app,
+                &format!("url = \"{}\"\nowner_url = \"{}\"", empty.app_url, empty.owner_url),
+            )
+            .replace("127.0.0.1:3000", "127.0.0.1:0")
     })?;
     // Older first: an empty database is not served either.
     let output = run(&["serve", "--config", text(&config)]).await?;

@@ -48,6 +48,7 @@ async fn a_console_that_is_asked_to_stop_hands_its_work_to_the_other_before_any_
         &empty.app_url,
         &ground.folder().join("supervisor.sock"),
     )?;
+    settings.cells.clear();
     settings.control.owner_url = Some(bagua_model::settings::Secret::new(empty.owner_url.clone()));
     database::migrate(&settings).await?;
 

@@ -367,6 +367,13 @@ fn site(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A configuration's text without its cells, which are away: `bagua migrate` would bring them up to date.
+pub fn without_cells(text: &str) -> String {
+    let (before, cells) = text.split_once("[[cells]]").unwrap_or((text, ""));
+    let rest = cells.find("[[components]]").unwrap_or(cells.len());
+    format!("{before}{}", &cells[rest..])
+}
+
 /// The text of a configuration file for a console on this database; engines' addresses answer to nobody.
 pub fn configuration(folder: &Path, database: &str, socket: &Path) -> String {
     let mut text = format!(
