@@ -37,6 +37,14 @@ export async function replicas(front: number): Promise<Replicas> {
       const process = runProgram(join(output, `replica-${name}.log`), "TERM", binary(), "serve", "--config", file);
       direct.push({ name, origin: `http://localhost:${at}`, process });
     }
+    // The proxy takes a console for ready until its first check has failed: it begins when both are.
+    for (const { name, origin: own, process } of direct) {
+      await until(60, () => `${name} is not ready; see ${output}/replica-${name}.log`, async () => {
+        if (process.exitCode !== null) throw new Error(`${name} ended; see ${output}/replica-${name}.log`);
+        const answer = await fetch(`${own}/readyz`).catch(() => undefined);
+        return answer?.ok ? true : undefined;
+      });
+    }
     const config = join(data(), "haproxy.cfg");
     const mine = readFileSync(manual, "utf8")
       .replaceAll("127.0.0.1:8080", `127.0.0.1:${front}`)

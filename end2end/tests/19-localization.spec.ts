@@ -14,7 +14,7 @@ test("a text is written in two languages, what no longer fits is shown, and heal
   await expect(row).toContainText("Hello {name}, welcome to {shop}.");
 
   // Another language: what is missing is said, and a text that does not fit is refused and stays in its field.
-  await page.getByLabel("Language").fill("zh-CN");
+  await page.getByRole("textbox", { name: "Language" }).fill("zh-CN");
   await page.getByRole("button", { name: "Show" }).click();
   await expect(page).toHaveURL(/language=zh-CN/);
   await expect(row).toContainText("Not translated: English stands in.");
@@ -57,9 +57,11 @@ test.describe("without script", () => {
   test("a text is written by a plain form", async ({ page }) => {
     await page.goto("/localization");
     await page.locator("summary", { hasText: "New text" }).click();
-    await page.getByLabel("Key").fill("plain");
-    await page.getByLabel("Text").fill("Plain words.");
+    await page.getByRole("textbox", { name: "Key" }).fill("plain");
+    await page.getByRole("textbox", { name: "Text" }).fill("Plain words.");
     await page.getByRole("button", { name: "Save" }).click();
+    await expect(page.getByRole("heading", { name: "Write the text “plain” in en" })).toBeVisible();
+    await page.goto("/localization");
     await expect(page.locator(".texts tbody tr", { hasText: "plain" })).toContainText("Plain words.");
     await submit("catalogue.remove", { language: "en", key: "plain" });
   });
