@@ -1,8 +1,7 @@
 //! Whether every language has every text: `/localization/health`, and what a deployment checks.
 
-use crate::catalogue::Catalogues;
-use crate::{Localization, store};
-use bagua_core::db;
+use crate::Localization;
+use crate::queries::catalogues;
 use bagua_model::failure::Failure;
 use serde::Serialize;
 
@@ -38,7 +37,7 @@ impl Localization {
     /// # Errors
     /// When the control database does not answer.
     pub async fn health(&self) -> Result<Health, Failure> {
-        let all = Catalogues::new(store::all(&self.db).await.map_err(db::failure)?).list();
+        let all = catalogues(&self.db).await?.list();
         let messages = all.iter().map(|c| u64::from(c.messages)).sum();
         let catalogues = all.len();
         let wanting: Vec<_> = all

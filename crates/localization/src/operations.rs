@@ -2,6 +2,7 @@
 
 use crate::Localization;
 use crate::catalogue::differing;
+use crate::queries::catalogues;
 use crate::store::{self, Row};
 use async_trait::async_trait;
 use bagua_core::{Applies, PlanContext, db};
@@ -13,7 +14,7 @@ use bagua_model::operation::Plan;
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 /// Refuses what is no language tag: a tag becomes a label of a metric too.
 pub fn language(tag: &str) -> Result<(), Failure> {
@@ -40,7 +41,7 @@ impl Localization {
     }
 
     /// What a writing would change, or what is wrong with it.
-    async fn weigh(&self, operation: &WriteMessage) -> Result<Plan, Failure> {
+    async fn weigh(&self, db: impl PgExecutor<'_>, operation: &WriteMessage) -> Result<Plan, Failure> {
         let WriteMessage {
             language: tag,
             region,
@@ -60,7 +61,7 @@ impl Localization {
         if pieces(text).is_err() {
             return Err(Failure::field("text", Text::new(keys::LOCALIZATION_MALFORMED)));
         }
-        let all = self.catalogues().await?;
+        let all = catalogues(db).await?;
         let column = store::column(region.as_ref());
         let is_reference = tag == REFERENCE && column.is_empty();
         let mut warnings = Vec::new();
@@ -120,8 +121,8 @@ fn plan(summary: Text, changes: Vec<Text>, warnings: Vec<Text>, version: i64) ->
 
 #[async_trait]
 impl Applies<WriteMessage> for Localization {
-    async fn plan(&self, _: &PlanContext, operation: &WriteMessage) -> Result<Plan, Failure> {
-        self.weigh(operation).await
+    async fn plan(&self, cx: &PlanContext, operation: &WriteMessage) -> Result<Plan, Failure> {
+        self.weigh(&cx.db, operation).await
     }
 
     async fn apply(
@@ -135,7 +136,7 @@ impl Applies<WriteMessage> for Localization {
             .await
             .map_err(db::failure)?;
         // Read again under the lock: somebody may have written since the plan.
-        self.weigh(operation).await?;
+        self.weigh(&mut *db, operation).await?;
         let row = Row {
             language: operation.language.clone(),
             region: region.to_owned(),
@@ -153,10 +154,10 @@ impl Applies<WriteMessage> for Localization {
 
 #[async_trait]
 impl Applies<RemoveMessage> for Localization {
-    async fn plan(&self, _: &PlanContext, operation: &RemoveMessage) -> Result<Plan, Failure> {
+    async fn plan(&self, cx: &PlanContext, operation: &RemoveMessage) -> Result<Plan, Failure> {
         language(&operation.language)?;
         self.known(operation.region.as_ref())?;
-        let all = self.catalogues().await?;
+        let all = catalogues(&cx.db).await?;
         let region = store::column(operation.region.as_ref());
         let row = all
             .get(&operation.language, region, &operation.key)

@@ -12,14 +12,14 @@ use bagua_model::localization::{
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
 use metrics::counter;
+use sqlx::PgExecutor;
 
-impl Localization {
-    pub(crate) async fn catalogues(&self) -> Result<Catalogues, Failure> {
-        store::all(&self.db)
-            .await
-            .map(Catalogues::new)
-            .map_err(db::failure)
-    }
+/// All that is written, as this connection sees it: an operation reads inside its own transaction.
+pub async fn catalogues(db: impl PgExecutor<'_>) -> Result<Catalogues, Failure> {
+    store::all(db)
+        .await
+        .map(Catalogues::new)
+        .map_err(bagua_core::db::failure)
 }
 
 /// A region's own texts are for those who may see the region.
@@ -37,7 +37,7 @@ fn seen(cx: &AskContext, region: Option<&RegionId>) -> Result<(), Failure> {
 impl Answers<ListCatalogues> for Localization {
     async fn answer(&self, cx: &AskContext, _: ListCatalogues) -> Result<Vec<CatalogueView>, Failure> {
         let seen = cx.granted.regions(cx.environment);
-        let mut list = self.catalogues().await?.list();
+        let mut list = catalogues(&self.db).await?.list();
         list.retain(|view| match (&seen, &view.region) {
             (Some(seen), Some(region)) => seen.iter().any(|s| s == region.as_str()),
             _ => true,
@@ -52,7 +52,7 @@ impl Answers<ReadCatalogue> for Localization {
         language(&query.language)?;
         self.known(query.region.as_ref())?;
         seen(cx, query.region.as_ref())?;
-        let all = self.catalogues().await?;
+        let all = catalogues(&self.db).await?;
         Ok(all.read(
             &query.language,
             store::column(query.region.as_ref()),
