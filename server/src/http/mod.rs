@@ -135,16 +135,17 @@ fn site_folder(settings: &Settings) -> anyhow::Result<PathBuf> {
 /// All routes.
 pub fn router(state: AppState) -> Router {
     let in_time = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, CHANGE_WITHIN);
+    let own_page = || get(pages::page).layer(from_fn(identity::require_session));
     let changes = Router::new()
         .route("/sign-in", get(pages::page).post(forms::sign_in))
         .route("/sign-out", post(forms::sign_out))
         .route("/welcome", get(pages::page).post(forms::accept_invitation))
         .route("/reset", get(pages::page).post(forms::accept_invitation))
-        .route("/preferences", get(pages::page).post(forms::preferences))
+        .route("/preferences", own_page().post(forms::preferences))
         .route("/submit/{kind}", post(forms::submit))
-        .route("/bots", get(pages::page).post(bots::add))
-        .route("/bots/{bot}", get(pages::page).post(bots::replace))
-        .route("/access/tokens", get(pages::page).post(tokens::create))
+        .route("/bots", own_page().post(bots::add))
+        .route("/bots/{bot}", own_page().post(bots::replace))
+        .route("/access/tokens", own_page().post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))
         .layer(in_time);
     let pages = Router::new()

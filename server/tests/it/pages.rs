@@ -7,7 +7,7 @@ use http::{Request, StatusCode, header};
 
 type Outcome = anyhow::Result<()>;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "/",
     "/alerts",
     "/operations",
@@ -16,6 +16,9 @@ const PAGES: [&str; 10] = [
     "/schedules",
     "/audit",
     "/access",
+    "/access/tokens",
+    "/bots",
+    "/preferences",
     "/localization?language=zh-CN",
     "/no-such-page",
 ];
