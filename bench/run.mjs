@@ -11,7 +11,7 @@
 //   warm start      `bagua up` on a folder that has been used -> ready
 //   storm           20,000 alerts fire (storm.mjs); BAGUA_BENCH_ONLY=storm measures nothing else
 //   ingest          updates of 1, 8 and 50 bots, durable and sealed, beside COPY of the same rows (ingest.mjs);
-//                   BAGUA_BENCH_ONLY=ingest measures nothing else
+//                   BAGUA_BENCH_ONLY=ingest measures nothing else, =console everything else
 import { spawn, execFileSync } from "node:child_process";
 import { mkdtempSync, chmodSync, readFileSync, rmSync, existsSync } from "node:fs";
 import { request } from "node:http";
@@ -140,7 +140,7 @@ const only = process.env.BAGUA_BENCH_ONLY;
 const print = () => {
   for (const [name, value] of Object.entries(figures)) console.log(`${name.padEnd(58)} ${String(value).padStart(10)}`);
 };
-if (only !== "storm") ingest(figures);
+if (only !== "storm" && only !== "console") ingest(figures);
 if (only === "ingest") {
   print();
   rmSync(data, { recursive: true, force: true });
@@ -152,6 +152,12 @@ async function metricsPage() {
 }
 
 /** What an ordinary day costs. */
+/** A page. The server has closed the connection of an earlier call by now, which `fetch` may notice too late. */
+async function html(path, cookie) {
+  const get = async () => (await fetch(origin + path, { headers: { cookie } })).text();
+  return get().catch(get);
+}
+
 async function ordinary(cookie, pid) {
   load("/healthz", cookie);
   const limit = load("/healthz", cookie);
@@ -163,7 +169,7 @@ async function ordinary(cookie, pid) {
   figures["overview, failed requests"] = overview.bad;
   figures["limit of the same server (/healthz), requests/s"] = limit.rate.toFixed(0);
   figures["overview ÷ limit"] = (overview.rate / limit.rate).toFixed(3);
-  figures["overview, bytes of HTML"] = (await (await fetch(origin + "/", { headers: { cookie } })).text()).length;
+  figures["overview, bytes of HTML"] = (await html("/", cookie)).length;
   figures["console memory after load, MB"] = resident(pid).toFixed(0);
 
   const manifest = JSON.parse(readFileSync(join(site, "manifest.json"), "utf8"));
@@ -213,7 +219,8 @@ try {
   stack = up();
   figures["warm start, s"] = ((await stack.ready).ms / 1000).toFixed(2);
 } finally {
+  // What was measured before something failed is worth seeing, too.
+  print();
   await down(stack.child);
   rmSync(data, { recursive: true, force: true });
 }
-print();

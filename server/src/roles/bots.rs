@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the bots may take to store what they have received. `bagua up` waits 10 s before it kills a runner.
 pub const DRAIN: Duration = Duration::from_secs(9);
-/// Connections for leases, settings and states, and one for each writer.
-const CONNECTIONS: u32 = 6;
+/// Connections for leases, settings, rules and states, and one for each of the four writers.
+const CONNECTIONS: u32 = 10;
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long a connection to a Bot API server may take.
 const CONNECT: Duration = Duration::from_secs(10);

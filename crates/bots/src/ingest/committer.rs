@@ -28,7 +28,7 @@ pub struct CommitterConfig {
 impl Default for CommitterConfig {
     fn default() -> Self {
         CommitterConfig {
-            writers: 2,
+            writers: 4,
             rows: 1_000,
             bytes: 32 << 20,
             patience: std::time::Duration::from_secs(10),

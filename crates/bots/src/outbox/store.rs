@@ -2,6 +2,7 @@
 
 use crate::{BotId, Fence};
 use sqlx::PgPool;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -172,27 +173,59 @@ pub(crate) async fn due(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Ve
         .collect())
 }
 
-/// Marks calls as being made. Those that are not in the answer must not be made; nothing at all when the lease is lost.
-pub(crate) async fn claim(
-    pool: &PgPool,
-    bot: BotId,
-    fence: Fence,
-    calls: &[i64],
-) -> sqlx::Result<Option<Vec<i64>>> {
-    let row = sqlx::query!(
-        r#"WITH held AS MATERIALIZED (SELECT bot_id FROM bot_leases WHERE bot_id = $1 AND fence = $2 FOR SHARE),
-         claimed AS (
-             UPDATE outbox o SET state = 'sending', fence = $2, attempts = attempts + 1, changed_at = now()
-             FROM held WHERE o.bot_id = held.bot_id AND o.outbox_id = ANY($3) AND o.state = 'pending' RETURNING o.outbox_id
+/// Calls of one bot that its owner is about to make.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) bot: BotId,
+    pub(crate) fence: Fence,
+    pub(crate) calls: Vec<i64>,
+}
+
+/// Marks calls as being made, those of several bots in one transaction. For each claim: the calls that were marked; the others must not
+/// be made. Nothing at all when the lease is lost.
+pub(crate) async fn claim(pool: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Option<Vec<i64>>>> {
+    let bots: Vec<i64> = claims.iter().map(|claim| claim.bot.0).collect();
+    let fences: Vec<i64> = claims.iter().map(|claim| claim.fence.0).collect();
+    let of: Vec<i64> = claims
+        .iter()
+        .flat_map(|claim| claim.calls.iter().map(|_| claim.bot.0))
+        .collect();
+    let calls: Vec<i64> = claims.iter().flat_map(|claim| claim.calls.iter().copied()).collect();
+    let rows = sqlx::query!(
+        r#"WITH held AS MATERIALIZED (
+             SELECT l.bot_id, l.fence FROM bot_leases l
+             JOIN unnest($1::bigint[], $2::bigint[]) AS mine (bot, fence) ON l.bot_id = mine.bot AND l.fence = mine.fence
+             ORDER BY l.bot_id FOR SHARE OF l
+         ), claimed AS (
+             UPDATE outbox o SET state = 'sending', fence = held.fence, attempts = attempts + 1, changed_at = now()
+             FROM unnest($3::bigint[], $4::bigint[]) AS c (bot, id) JOIN held ON held.bot_id = c.bot
+             WHERE o.outbox_id = c.id AND o.bot_id = c.bot AND o.state = 'pending' RETURNING o.bot_id, o.outbox_id
          )
-         SELECT EXISTS (SELECT FROM held) AS "held!", coalesce((SELECT array_agg(outbox_id) FROM claimed), '{}') AS "claimed!""#,
-        bot.0,
-        fence.0,
-        calls
+         SELECT bot_id AS "bot!", fence, NULL::bigint AS call FROM held
+         UNION ALL SELECT bot_id, NULL, outbox_id FROM claimed"#,
+        &bots,
+        &fences,
+        &of,
+        &calls
     )
-    .fetch_one(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(row.held.then_some(row.claimed))
+    let mut held = HashSet::new();
+    let mut claimed: HashMap<i64, Vec<i64>> = HashMap::new();
+    for row in rows {
+        match (row.fence, row.call) {
+            (Some(fence), _) => drop(held.insert((row.bot, fence))),
+            (None, Some(call)) => claimed.entry(row.bot).or_default().push(call),
+            (None, None) => {}
+        }
+    }
+    Ok(claims
+        .iter()
+        .map(|claim| {
+            held.contains(&(claim.bot.0, claim.fence.0))
+                .then(|| claimed.remove(&claim.bot.0).unwrap_or_default())
+        })
+        .collect())
 }
 
 /// What came of a call.
@@ -221,20 +254,29 @@ impl Settled {
     }
 }
 
-/// Writes down what came of a call. Only whoever made it can: also when another process owns the bot by now and thought the
+/// Writes down what came of calls. Only whoever made one can: also when another process owns the bot by now and thought the
 /// call uncertain, since what is known is better than what is not.
-pub(crate) async fn settle(pool: &PgPool, fence: Fence, call: i64, settled: &Settled) -> sqlx::Result<()> {
+pub(crate) async fn settle(pool: &PgPool, settled: &[(i64, Fence, Settled)]) -> sqlx::Result<()> {
+    let calls: Vec<i64> = settled.iter().map(|(call, _, _)| *call).collect();
+    let fences: Vec<i64> = settled.iter().map(|(_, fence, _)| fence.0).collect();
+    let of = |column: fn(&Settled) -> Option<String>| -> Vec<Option<String>> {
+        settled.iter().map(|(_, _, settled)| column(settled)).collect()
+    };
+    let messages: Vec<Option<i64>> = settled.iter().map(|(_, _, s)| s.message_id).collect();
+    let pauses: Vec<f64> = settled.iter().map(|(_, _, s)| s.pause.as_secs_f64()).collect();
     sqlx::query!(
-        "UPDATE outbox SET state = $3, message_id = $4, class = $5, detail = $6,
-             not_before = now() + make_interval(secs => $7), changed_at = now()
-         WHERE outbox_id = $1 AND fence = $2 AND state IN ('sending', 'uncertain')",
-        call,
-        fence.0,
-        settled.state.name(),
-        settled.message_id,
-        settled.class,
-        settled.detail,
-        settled.pause.as_secs_f64()
+        "UPDATE outbox o SET state = s.state, message_id = s.message_id, class = s.class, detail = s.detail,
+             not_before = now() + make_interval(secs => s.pause), changed_at = now()
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::float8[])
+             AS s (id, fence, state, message_id, class, detail, pause)
+         WHERE o.outbox_id = s.id AND o.fence = s.fence AND o.state IN ('sending', 'uncertain')",
+        &calls,
+        &fences,
+        &of(|s| Some(s.state.name().to_owned())) as &[Option<String>],
+        &messages as &[Option<i64>],
+        &of(|s| s.class.map(str::to_owned)) as &[Option<String>],
+        &of(|s| s.detail.clone()) as &[Option<String>],
+        &pauses
     )
     .execute(pool)
     .await?;

@@ -1,5 +1,6 @@
 //! One bot under one lease.
 
+use super::clerk::Clerk;
 use super::store::{self, Note, Settings};
 use super::{Parts, RunnerConfig};
 use crate::BotId;
@@ -49,6 +50,7 @@ pub(super) struct Bot {
     /// Ends all parts of the task in an orderly way; the first part that ends cancels it for the others.
     pub(super) stop: CancellationToken,
     pub(super) wake: Arc<Wake>,
+    pub(super) clerk: Clerk,
 }
 
 /// Says that there is something to do, to whoever waits.

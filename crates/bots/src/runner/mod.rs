@@ -3,6 +3,7 @@
 //! A bot's task ends by itself and never takes another with it: what it says at its end decides what happens next.
 
 mod bot;
+mod clerk;
 mod poll;
 mod read;
 mod send;
@@ -114,6 +115,7 @@ enum Then {
 /// Runs bots until it is told to stop.
 pub struct Runner {
     config: RunnerConfig,
+    clerk: clerk::Clerk,
     parts: Parts,
     held: HashMap<BotId, Held>,
     tasks: JoinSet<(BotId, End)>,
@@ -124,10 +126,11 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Does nothing yet.
+    /// Owns nothing yet. Within a runtime of tokio.
     pub fn new(config: RunnerConfig, parts: Parts) -> Runner {
         Runner {
             config,
+            clerk: clerk::Clerk::start(&parts.pool),
             parts,
             held: HashMap::new(),
             tasks: JoinSet::new(),
@@ -314,6 +317,7 @@ impl Runner {
             lease: receiver,
             stop,
             wake,
+            clerk: self.clerk.clone(),
         };
         let handle = self.tasks.spawn(async move { (task.id, task.run().await) });
         self.ids.insert(handle.id(), lease.bot);
@@ -459,11 +463,11 @@ async fn keep_house_once(pool: &PgPool) {
     }
 }
 
-fn away(what: &'static str, error: &sqlx::Error) {
+fn away(what: &'static str, error: &(dyn std::error::Error + 'static)) {
     counter!("tg_runner_database_errors_total", "what" => what).increment(1);
     tracing::warn!(
         what,
-        error = error as &dyn std::error::Error,
+        error,
         "the data database does not answer; trying again"
     );
 }

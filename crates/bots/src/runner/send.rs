@@ -1,6 +1,7 @@
 //! Sending: only the lease's owner does, at its own limits, and one call of a chat at a time, so that they stay in order.
 
 use super::bot::{Bot, End};
+use super::clerk::ClerkError;
 use crate::outbox::buckets::Buckets;
 use crate::outbox::store::{self, Due, Settled, State};
 use crate::outbox::{context, is_repeatable};
@@ -35,6 +36,8 @@ struct Done {
     rest: Option<Duration>,
     /// The outbox holds something new: what was not sent waits in it again.
     again: bool,
+    /// It could not be written down what came of it.
+    lost_track: bool,
 }
 
 struct Sending {
@@ -45,6 +48,9 @@ struct Sending {
     busy: HashSet<i64>,
     /// Whether the outbox may hold more than `waiting`.
     stale: bool,
+    /// Whether it may hold calls that somebody left in the middle: an earlier owner, or this task when the database was away. Others
+    /// cannot come after that, because marking needs the lease.
+    unswept: bool,
     /// Until when nothing is begun.
     rest: Instant,
 }
@@ -59,6 +65,7 @@ impl Bot {
             under_way: HashSet::new(),
             busy: HashSet::new(),
             stale: true,
+            unswept: true,
             rest: now,
         };
         let mut under_way = FuturesUnordered::new();
@@ -105,7 +112,7 @@ impl Bot {
     /// Chooses calls that may be made now and marks them. What is returned must be made at once.
     async fn begin(&self, sending: &mut Sending, fence: Fence) -> Result<Begun, Stop> {
         let pool = &self.parts.pool;
-        if sending.stale {
+        if sending.unswept {
             let mine: Vec<i64> = sending.under_way.iter().copied().collect();
             let left = store::sweep(pool, self.id, fence, &mine).await?;
             if left > 0 {
@@ -116,6 +123,9 @@ impl Bot {
                     "an earlier owner left calls in the middle"
                 );
             }
+            sending.unswept = false;
+        }
+        if sending.stale {
             sending.waiting = store::due(pool, self.id, AHEAD).await?.into();
             sending.stale = sending.waiting.len() == usize::try_from(AHEAD).unwrap_or(usize::MAX);
         }
@@ -147,12 +157,13 @@ impl Bot {
             return Ok(begun);
         }
         let ids: Vec<i64> = calls.iter().map(|(due, _)| due.id).collect();
-        let claimed = store::claim(pool, self.id, fence, &ids).await;
+        let claimed = self.clerk.claim(self.id, fence, ids).await;
         let claimed = match claimed {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return Err(Stop::Lost),
             Err(error) => {
                 // Perhaps they are marked. None of them is made; the next sweep finds those that are.
+                sending.unswept = true;
                 for (due, _) in calls {
                     sending.busy.remove(&due.chat);
                 }
@@ -212,6 +223,7 @@ impl Bot {
             freeze: (class == "throttled").then_some(settled.pause),
             rest: None,
             again: settled.state == State::Pending,
+            lost_track: false,
         };
         if settled.state == State::Pending
             && ["unauthorized", "logged_out", "wrong_server", "not_found"].contains(&class)
@@ -224,7 +236,7 @@ impl Bot {
             settled.state.name()
         };
         counter!("tg_sends_total", "result" => result.to_owned()).increment(1);
-        self.settle(fence, &due, &settled).await;
+        done.lost_track = !self.settle(fence, &due, &settled).await;
         done
     }
 
@@ -267,10 +279,11 @@ impl Bot {
         }
     }
 
-    async fn settle(&self, fence: Fence, due: &Due, settled: &Settled) {
+    /// Whether it is written down.
+    async fn settle(&self, fence: Fence, due: &Due, settled: &Settled) -> bool {
         for _ in 0..SETTLE_TIMES {
             match self.write(fence, due, settled).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error) => super::away("settle", &error),
             }
             sleep(SETTLE_PAUSE).await;
@@ -280,9 +293,10 @@ impl Bot {
             call = due.id,
             "what came of a call cannot be written down; it will be called uncertain"
         );
+        false
     }
 
-    async fn write(&self, fence: Fence, due: &Due, settled: &Settled) -> sqlx::Result<()> {
+    async fn write(&self, fence: Fence, due: &Due, settled: &Settled) -> Result<(), ClerkError> {
         let pool = &self.parts.pool;
         if settled.class == Some("blocked") {
             let why = settled.detail.as_deref().unwrap_or("403");
@@ -294,7 +308,7 @@ impl Bot {
                 tracing::warn!(bot = self.id.0, %error, "rules do not follow a group to its new number");
             }
         }
-        store::settle(pool, fence, due.id, settled).await
+        self.clerk.settle(fence, due.id, settled.clone()).await
     }
 }
 
@@ -311,6 +325,12 @@ enum Stop {
 
 impl From<sqlx::Error> for Stop {
     fn from(error: sqlx::Error) -> Self {
+        Stop::Away(error.to_string())
+    }
+}
+
+impl From<ClerkError> for Stop {
+    fn from(error: ClerkError) -> Self {
         Stop::Away(error.to_string())
     }
 }
@@ -361,6 +381,7 @@ impl Sending {
         self.busy.remove(&done.chat);
         self.under_way.remove(&done.call);
         self.stale |= done.again;
+        self.unswept |= done.lost_track;
         if let Some(pause) = done.freeze {
             self.buckets.freeze(done.chat, pause, now);
         }

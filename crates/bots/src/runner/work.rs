@@ -32,6 +32,18 @@ struct Work {
     update_id: i64,
     received_at: OffsetDateTime,
     raw: Option<Vec<u8>>,
+    /// Which rules are on, in which version.
+    rules: Option<String>,
+    /// Whether the bot is blocked anywhere.
+    blocks: bool,
+}
+
+/// The rules of a bot, as far as they can be used.
+#[derive(Default)]
+struct Ready {
+    /// Which rules are on, in which version; nothing before the first look.
+    mark: Option<String>,
+    set: RuleSet,
 }
 
 /// Effects as columns.
@@ -72,7 +84,7 @@ struct Calls {
 impl Bot {
     pub(super) async fn work(&self) -> End {
         let mut pause = self.config.pause;
-        let mut ready: (Vec<Rule>, RuleSet) = (Vec::new(), RuleSet::default());
+        let mut ready = Ready::default();
         loop {
             if self.stop.is_cancelled() {
                 return End::Stopped;
@@ -104,10 +116,14 @@ impl Bot {
     }
 
     /// Whether there may be more.
-    async fn work_once(&self, ready: &mut (Vec<Rule>, RuleSet)) -> Result<bool, Failed> {
+    async fn work_once(&self, ready: &mut Ready) -> Result<bool, Failed> {
         let work = sqlx::query_as!(
             Work,
-            r#"SELECT w.update_id, w.received_at, u.raw AS "raw?" FROM update_work w
+            r#"SELECT w.update_id, w.received_at, u.raw AS "raw?",
+                 (SELECT string_agg(r.rule_id || '.' || r.version || '.' || r.position, ' ' ORDER BY r.rule_id)
+                  FROM bot_rules r WHERE r.bot_id = $1 AND r.enabled) AS rules,
+                 EXISTS (SELECT FROM chat_blocks WHERE bot_id = $1) AS "blocks!"
+               FROM update_work w
                LEFT JOIN updates u ON u.bot_id = w.bot_id AND u.update_id = w.update_id AND u.received_at = w.received_at
                WHERE w.bot_id = $1 ORDER BY w.lane, w.received_at, w.update_id LIMIT $2"#,
             self.id.0,
@@ -115,18 +131,27 @@ impl Bot {
         )
         .fetch_all(&self.parts.pool)
         .await?;
-        if work.is_empty() {
+        let Some(first) = work.first() else {
             return Ok(false);
-        }
-        let rules = rules::enabled(&self.parts.pool, self.id).await?;
-        if rules != ready.0 {
-            ready.1 = usable(self.id, &rules);
-            ready.0 = rules;
+        };
+        let blocks = first.blocks;
+        if ready.mark.is_none() || ready.mark != first.rules {
+            // Read behind the mark: a change in between is read now and once more with the next work.
+            let mark = first.rules.clone();
+            let rules = rules::enabled(&self.parts.pool, self.id).await?;
+            *ready = Ready {
+                mark,
+                set: usable(self.id, &rules),
+            };
         }
         let more = work.len() == usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
         let mut outcome = Outcome::default();
         for one in work {
-            self.run_rules(&ready.1, one, &mut outcome).await?;
+            self.run_rules(&ready.set, one, &mut outcome).await?;
+        }
+        if !blocks && outcome.blocked.is_empty() {
+            // There is nothing to be taken back, so nothing needs to be written.
+            outcome.heard.clear();
         }
         self.finish(outcome).await?;
         Ok(more)
