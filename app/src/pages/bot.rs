@@ -1,6 +1,8 @@
 //! One bot: what it is doing, who owned it, what arrives. Who wrote what is hidden until somebody who may reads it, which
 //! is audited.
 
+pub mod tabs;
+
 use super::bots::{actions, badge, count, known, lag, last, owner, pending, token_field};
 use super::{param, query};
 use crate::asked::asked;
@@ -64,6 +66,7 @@ pub fn page() -> Node {
         }
     });
     html! {
+        {Node::follows(move || tabs::tabs(ui, &id.get(), ""))}
         {detail.page(ui, move |detail| whole(ui, detail, flash.as_ref()))}
         <section class="card">
             <h2>{ui.t(keys::UI_BOTS_OPERATIONS)}</h2>
