@@ -70,6 +70,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/alerts/:alert") view=Second(Page::Alert)/>
                     <Route path=path!("/bots") view=Second(Page::Bots)/>
                     <Route path=path!("/bots/:bot") view=Second(Page::Bot)/>
+                    <Route path=path!("/bots/:bot/rules") view=Second(Page::Rules)/>
                     <Route path=path!("/operations") view=Second(Page::Operations)/>
                     <Route path=path!("/operations/new") view=Second(Page::Plan)/>
                     <Route path=path!("/operations/:operation") view=Second(Page::Operation)/>

@@ -40,6 +40,8 @@ pub enum Page {
     Bots,
     /// `/bots/{bot}`.
     Bot,
+    /// `/bots/{bot}/rules`.
+    Rules,
     /// `/operations`.
     Operations,
     /// `/operations/new`.
@@ -79,6 +81,7 @@ fn draw(page: Page) -> Node {
         Page::Alert => pages::alert::page(),
         Page::Bots => pages::bots::page(),
         Page::Bot => pages::bot::page(),
+        Page::Rules => pages::bot::rules::page(),
         Page::Operations => pages::operations::page(),
         Page::Plan => pages::plan::page(),
         Page::Operation => pages::operation::page(),

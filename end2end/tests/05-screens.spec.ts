@@ -29,6 +29,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["alert", `/alerts/${alert}`],
     ["bots", "/bots"],
     ["bot", "/bots/700000001"],
+    ["rules", "/bots/700000001/rules?title=Greets&contains=hello&do1=reply&with1=Hello&try=1"],
     ["operations", "/operations"],
     ["operation", `/operations/${operation}`],
     ["plan", plan("component.restart", "eu-central-1/gateway")],
@@ -57,6 +58,7 @@ test.beforeAll(async () => {
   });
   const operation = await submit("component.restart", { component: "us-east-1/runner" });
   await until(30, () => `${operation} goes on`, async () => (await ask("operations.get", { operation })).summary.state === "succeeded" || undefined);
+  await submit("rule.write", { bot: 700_000_001, region: "eu-west-1", says: { title: "Greets", enabled: false, matches: { contains: "hello", hours: { from: 1320, until: 360 } }, actions: [{ do: "reply", template: "Hello, {sender}!" }, { do: "tag", tag: "greeted" }] } });
   await submit("catalogue.write", { language: "en", key: "order.shipped", text: "Your order {number} is on its way." });
   await submit("catalogue.write", { language: "en", key: "order.late", text: "Your order {number} comes later than promised." });
   await submit("catalogue.write", { language: "zh-CN", key: "order.shipped", text: "您的订单 {number} 正在配送途中。" });

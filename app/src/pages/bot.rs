@@ -1,6 +1,7 @@
 //! One bot: what it is doing, who owned it, what arrives. Who wrote what is hidden until somebody who may reads it, which
 //! is audited.
 
+pub mod rules;
 pub mod tabs;
 
 use super::bots::{actions, badge, count, known, lag, last, owner, pending, token_field};

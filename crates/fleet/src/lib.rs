@@ -7,6 +7,7 @@ mod config;
 mod fleet;
 mod operations;
 mod queries;
+mod rules;
 mod store;
 mod tokens;
 mod watch;
@@ -15,6 +16,7 @@ pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
 
 use arc_swap::ArcSwap;
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
+use bagua_model::bots::rules::{ListRuleVersions, ListRules, OrderRules, RemoveRule, TryRule, WriteRule};
 use bagua_model::bots::{
     AddBot, GetBot, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot, TailBot,
 };
@@ -90,6 +92,12 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .query::<GetBot>(Arc::clone(&room))
         .query::<TailBot>(Arc::clone(&room))
         .query::<ReadBot>(Arc::clone(&room))
+        .query::<ListRules>(Arc::clone(&room))
+        .query::<ListRuleVersions>(Arc::clone(&room))
+        .query::<TryRule>(Arc::clone(&room))
+        .operation::<WriteRule>(Arc::clone(&room))
+        .operation::<RemoveRule>(Arc::clone(&room))
+        .operation::<OrderRules>(Arc::clone(&room))
         .operation::<AddBot>(Arc::clone(&room))
         .operation::<StartBot>(Arc::clone(&room))
         .operation::<StopBot>(Arc::clone(&room))

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use time::OffsetDateTime;
 
+pub mod rules;
+
 /// What every concealed token begins with; no token of Telegram's does.
 pub const SEALED_PREFIX: &str = "sealed:";
 /// Rows of [`TailBot`] and [`ReadBot`] when nothing else is said.

@@ -54,7 +54,7 @@ const SAID: [(&str, &str, &str); 15] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 15] = [
+pub const NOUNS: [&str; 16] = [
     "alerts",
     "approvals",
     "audit",
@@ -66,6 +66,7 @@ pub const NOUNS: [&str; 15] = [
     "operations",
     "people",
     "regions",
+    "rules",
     "schedules",
     "sessions",
     "silences",

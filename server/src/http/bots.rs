@@ -1,5 +1,5 @@
-//! The forms that a bot's token is typed into. They have handlers of their own, because a token is sealed before anything
-//! else is done with it: it stands in no address, no session and no operation.
+//! The forms about bots. Those that a token is typed into have handlers of their own, because it is sealed before anything
+//! else is done with it: it stands in no address, no session and no operation. A rule's has one because its fields are not the operation's.
 
 use super::AppState;
 use super::identity::Identity;
@@ -8,6 +8,7 @@ use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bagua_app::context::Flash;
+use bagua_model::bots::rules::{RuleForm, WriteRule};
 use bagua_model::bots::{AddBot, ReplaceToken, TokenInput};
 use bagua_model::failure::Failure;
 use bagua_model::operation::PlanView;
@@ -36,7 +37,8 @@ pub async fn add(
         server: typed.server.clone(),
         token: TokenInput::new(typed.token.trim()),
     };
-    plan(state, identity, "/bots", &typed, operation).await
+    let back = Back::without_token("/bots", &typed);
+    plan(state, identity, back, Ok(operation)).await
 }
 
 /// `POST /bots/{bot}`: to the plan of replacing its token.
@@ -51,23 +53,90 @@ pub async fn replace(
         region: RegionId::new(typed.place.as_str()),
         token: TokenInput::new(typed.token.trim()),
     };
-    plan(state, identity, &format!("/bots/{bot}"), &typed, operation).await
+    let path = format!("/bots/{bot}");
+    let back = Back::without_token(&path, &typed);
+    plan(state, identity, back, Ok(operation)).await
+}
+
+/// Fields of `POST /bots/{bot}/rules` beside those of the rule.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct WhichRule {
+    place: String,
+    rule: String,
+    version: String,
+}
+
+/// `POST /bots/{bot}/rules`: to the plan of writing a rule.
+pub async fn write_rule(
+    State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
+    Path(bot): Path<i64>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Response {
+    // Twice, because a flattened form reads no numbers and no defaults.
+    let encoded = serde_urlencoded::to_string(&fields).unwrap_or_default();
+    let which: WhichRule = serde_urlencoded::from_str(&encoded).unwrap_or_default();
+    let form: RuleForm = serde_urlencoded::from_str(&encoded).unwrap_or_default();
+    // A rule that is looked at stays in the address of a form that comes back.
+    let path = match which.rule.as_str() {
+        "" => format!("/bots/{bot}/rules"),
+        rule => format!(
+            "/bots/{bot}/rules?rule={}",
+            rule.parse::<i64>().unwrap_or_default()
+        ),
+    };
+    let operation = form.rule().map(|says| WriteRule {
+        bot,
+        region: RegionId::new(which.place.as_str()),
+        rule: which.rule.parse().unwrap_or_default(),
+        version: which.version.parse().unwrap_or_default(),
+        says,
+    });
+    let back = Back {
+        path: &path,
+        form: &format!("bots/{bot}/rules"),
+        values: fields,
+    };
+    plan(state, identity, back, operation).await
+}
+
+/// Where a form that cannot be used comes back, and with what.
+struct Back<'a> {
+    path: &'a str,
+    form: &'a str,
+    values: Vec<(String, String)>,
+}
+
+impl<'a> Back<'a> {
+    /// A form with a token comes back without it: whoever typed it wrong types it again.
+    fn without_token(path: &'a str, typed: &Typed) -> Back<'a> {
+        let values = [("place", &typed.place), ("server", &typed.server)];
+        Back {
+            path,
+            form: &path[1..],
+            values: values
+                .map(|(name, value)| (name.to_owned(), value.clone()))
+                .into(),
+        }
+    }
 }
 
 async fn plan<O: Operation>(
     state: AppState,
     identity: Identity,
-    path: &str,
-    typed: &Typed,
-    operation: O,
+    back: Back<'_>,
+    operation: Result<O, Failure>,
 ) -> Response {
+    let path = back.path;
     let Some(actor) = identity.actor() else {
         return Redirect::to(&format!("/sign-in?next={path}")).into_response();
     };
-    let planned = match (identity.read_only(), serde_json::to_value(operation)) {
-        (Some(failure), _) => Err(failure),
+    let input =
+        operation.and_then(|operation| serde_json::to_value(operation).map_err(|_| Failure::internal()));
+    let planned = match (identity.read_only(), input) {
+        (Some(failure), _) | (None, Err(failure)) => Err(failure),
         (None, Ok(input)) => state.console.plan_json(&actor, O::KIND, input).await,
-        (None, Err(_)) => Err(Failure::internal()),
     };
     match planned {
         Ok(PlanView { input, .. }) => {
@@ -78,13 +147,9 @@ async fn plan<O: Operation>(
             Redirect::to(&format!("/operations/new?{query}")).into_response()
         }
         Err(failure) => {
-            // Whoever typed it wrong types it again: the token is in no page.
-            let values = [("place", &typed.place), ("server", &typed.server)];
             let flash = Flash {
-                form: path[1..].to_owned(),
-                values: values
-                    .map(|(name, value)| (name.to_owned(), value.clone()))
-                    .into(),
+                form: back.form.to_owned(),
+                values: back.values,
                 failure: Some(failure),
             };
             page_again(state, identity, path, flash).await

@@ -145,6 +145,7 @@ pub fn router(state: AppState) -> Router {
         .route("/submit/{kind}", post(forms::submit))
         .route("/bots", own_page().post(bots::add))
         .route("/bots/{bot}", own_page().post(bots::replace))
+        .route("/bots/{bot}/rules", own_page().post(bots::write_rule))
         .route("/access/tokens", own_page().post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))
         .layer(in_time);

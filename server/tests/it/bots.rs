@@ -27,17 +27,17 @@ type Outcome = anyhow::Result<()>;
 const SECRET: &str = "nobody-may-read-this-again-0123456789";
 
 /// A console with two cells, a key store, and a simulator.
-struct Land {
-    house: House,
-    sim: Sim,
-    home: TestDatabase,
+pub(crate) struct Land {
+    pub(crate) house: House,
+    pub(crate) sim: Sim,
+    pub(crate) home: TestDatabase,
     away: TestDatabase,
     keys: TestDatabase,
     // Dropped after the house.
     ground: Ground,
 }
 
-async fn land() -> anyhow::Result<Land> {
+pub(crate) async fn land() -> anyhow::Result<Land> {
     let mut ground = Ground::new().await?;
     let (home, away) = (database_of(Kind::Data).await?, database_of(Kind::Data).await?);
     let keys = database_of(Kind::Keys).await?;
@@ -73,20 +73,24 @@ async fn land() -> anyhow::Result<Land> {
 }
 
 /// A runner of one cell, as `bagua runner` runs it, with a short lease.
-struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    async fn end(self) -> Outcome {
+    pub(crate) async fn end(self) -> Outcome {
         self.stop.cancel();
         Ok(self.task.await?)
     }
 }
 
 impl Land {
-    fn runner(&self, pool: &PgPool, owner: &str) -> anyhow::Result<Running> {
+    pub(crate) fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    pub(crate) fn runner(&self, pool: &PgPool, owner: &str) -> anyhow::Result<Running> {
         let keys = self.ground.settings.keys.as_ref().context("a key store")?;
         let keys = bagua_fleet::key_store(keys, "test", &mut rand::rng(), 100)?;
         let committer = Committer::start(
@@ -111,7 +115,7 @@ impl Land {
         Ok(Running { stop, task })
     }
 
-    fn bot(&self, id: i64) -> anyhow::Result<Arc<Bot>> {
+    pub(crate) fn bot(&self, id: i64) -> anyhow::Result<Arc<Bot>> {
         self.sim.add_bot(&NewBot {
             token: Some(format!("{id}:{SECRET}")),
             username: Some(format!("b{id}_bot")),
@@ -119,7 +123,12 @@ impl Land {
         })
     }
 
-    async fn done(&self, who: &Somebody, kind: &str, input: Value) -> anyhow::Result<OperationView> {
+    pub(crate) async fn done(
+        &self,
+        who: &Somebody,
+        kind: &str,
+        input: Value,
+    ) -> anyhow::Result<OperationView> {
         let console = &self.house.parts.console;
         let submitted = console
             .submit_json(&who.actor, kind, input, Submission::default())
@@ -138,7 +147,7 @@ impl Land {
         Ok(view)
     }
 
-    async fn add(&self, who: &Somebody, bot: &Bot, region: &str) -> anyhow::Result<OperationView> {
+    pub(crate) async fn add(&self, who: &Somebody, bot: &Bot, region: &str) -> anyhow::Result<OperationView> {
         let input = json!({ "region": region, "server": "sim", "token": bot.token() });
         self.done(who, "bot.add", input).await
     }
@@ -156,7 +165,7 @@ impl Land {
     }
 }
 
-fn push(bot: &Bot, words: &str, times: i64) {
+pub(crate) fn push(bot: &Bot, words: &str, times: i64) {
     let date = OffsetDateTime::now_utc().unix_timestamp();
     for number in 1..=times {
         bot.push(&format!(

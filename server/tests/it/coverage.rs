@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 14] = [
+const FROM_AN_ENGINE: [&str; 20] = [
     "alerts.delivery",
     "bot.add",
     "bot.replace_token",
@@ -23,6 +23,12 @@ const FROM_AN_ENGINE: [&str; 14] = [
     "bots.content",
     "bots.one",
     "bots.tail",
+    "rule.order",
+    "rule.remove",
+    "rule.write",
+    "rules.list",
+    "rules.try",
+    "rules.versions",
     "regions.trends",
     "platform.performance",
     "platform.business",

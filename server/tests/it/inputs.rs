@@ -280,6 +280,21 @@ pub async fn inputs(
             json!({ "bot": 700_000_001, "region": region, "token": format!("700000001:{}", "x".repeat(35)) }),
         ),
         (
+            "rule.write",
+            json!({
+                "bot": 700_000_001, "region": region,
+                "says": { "title": "Greets", "enabled": true, "actions": [{ "do": "tag", "tag": "seen" }] },
+            }),
+        ),
+        (
+            "rule.remove",
+            json!({ "bot": 700_000_001, "region": region, "rule": 1, "version": 1 }),
+        ),
+        (
+            "rule.order",
+            json!({ "bot": 700_000_001, "region": region, "rules": [2, 1] }),
+        ),
+        (
             "catalogue.write",
             json!({ "language": "en", "region": region, "key": "order.here", "text": "{number} is here." }),
         ),

@@ -52,7 +52,12 @@ impl Running {
 }
 
 fn key_store(pool: PgPool) -> Arc<KeyStore> {
-    KeyStore::new(pool, MasterKey::new(&[1; 32]), &mut StdRng::from_os_rng(), REMEMBERED)
+    KeyStore::new(
+        pool,
+        MasterKey::new(&[1; 32]),
+        &mut StdRng::from_os_rng(),
+        REMEMBERED,
+    )
 }
 
 fn parts(pool: PgPool, keys: &Arc<KeyStore>) -> Result<Parts> {
@@ -156,7 +161,9 @@ pub async fn run_as_child() -> Result<()> {
     let data = PgPool::connect(&std::env::var(DATA)?).await?;
     let keys = key_store(PgPool::connect(&std::env::var(KEYS)?).await?);
     let parts = parts(data, &keys)?;
-    Runner::new(config("bench apart"), parts).run(CancellationToken::new()).await;
+    Runner::new(config("bench apart"), parts)
+        .run(CancellationToken::new())
+        .await;
     Ok(())
 }
 

@@ -29,7 +29,9 @@ pub async fn drain_and_takeover() -> Result<()> {
         })
         .collect();
     ground
-        .until("all bots taken", LIMIT, |ground| all_past(ground, &[0; BOTS as usize]))
+        .until("all bots taken", LIMIT, |ground| {
+            all_past(ground, &[0; BOTS as usize])
+        })
         .await?;
     child.kill().await?;
     let killed = Instant::now();

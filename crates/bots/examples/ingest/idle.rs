@@ -11,7 +11,9 @@ pub async fn memory() -> Result<()> {
     let alone = resident(1).await?;
     let all = resident(BOTS).await?;
     let each = (all - alone) as f64 / (BOTS - 1) as f64;
-    println!(r#"{{"part":"idle","bots":{BOTS},"resident_kb":{all},"with_one_kb":{alone},"kb_per_bot":{each:.1}}}"#);
+    println!(
+        r#"{{"part":"idle","bots":{BOTS},"resident_kb":{all},"with_one_kb":{alone},"kb_per_bot":{each:.1}}}"#
+    );
     Ok(())
 }
 

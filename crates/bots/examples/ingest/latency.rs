@@ -83,7 +83,10 @@ pub async fn reply() -> Result<()> {
     let expected = RATE * SECONDS;
     ground
         .until("all answers", LIMIT, |ground| {
-            let sent = ground.bots.iter().map(|bot| bot.with_log(|log| log.sends.len() as u64));
+            let sent = ground
+                .bots
+                .iter()
+                .map(|bot| bot.with_log(|log| log.sends.len() as u64));
             sent.sum::<u64>() >= expected
         })
         .await?;

@@ -190,7 +190,10 @@ pub(crate) async fn claim(pool: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<O
         .iter()
         .flat_map(|claim| claim.calls.iter().map(|_| claim.bot.0))
         .collect();
-    let calls: Vec<i64> = claims.iter().flat_map(|claim| claim.calls.iter().copied()).collect();
+    let calls: Vec<i64> = claims
+        .iter()
+        .flat_map(|claim| claim.calls.iter().copied())
+        .collect();
     let rows = sqlx::query!(
         r#"WITH held AS MATERIALIZED (
              SELECT l.bot_id, l.fence FROM bot_leases l

@@ -9,10 +9,10 @@ mod template;
 mod tests;
 
 pub(crate) use store::migrate_chat;
-pub use store::{RuleStoreError, enabled, list, remove, save};
+pub use store::{Past, RuleStoreError, enabled, list, order, remove, save, save_for, versions, written_by};
 pub use template::{Template, TemplateError};
 
-use bagua_telegram::{Header, json};
+use bagua_telegram::{Header, Kind, json};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub const LONGEST_PATTERN: usize = 1_000;
 const LARGEST_PATTERN: usize = 1 << 20;
 /// Telegram's limit for a message, in UTF-16 units.
 const LONGEST_MESSAGE: usize = 4_096;
+/// Telegram's limit for what a pressed button shows, counted in the same way.
+const LONGEST_NOTE: usize = 200;
 /// How many actions one rule may have.
 pub const MOST_ACTIONS: usize = 10;
 
@@ -41,6 +43,35 @@ pub struct Matches {
     pub contains: Option<String>,
     /// The text or caption matches this regular expression (syntax of the crate `regex`).
     pub pattern: Option<String>,
+    /// Languages of senders' programs, as IETF tags; `pt` holds for `pt-BR` too.
+    pub languages: Vec<String>,
+    /// Kinds of media, as Telegram's fields are called.
+    pub media: Vec<String>,
+    /// When the message was written.
+    pub hours: Option<DayPart>,
+}
+
+/// A part of the day, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DayPart {
+    /// Minute of the day with which it begins.
+    pub from: u16,
+    /// Minute of the day before which it ends; not behind `from` means on the next day.
+    pub until: u16,
+}
+
+impl DayPart {
+    /// Whether a time lies in it; `date` in seconds of the epoch.
+    fn holds(self, date: i64) -> bool {
+        let minute = date.rem_euclid(86_400) / 60;
+        let (from, until) = (i64::from(self.from), i64::from(self.until));
+        if from < until {
+            (from..until).contains(&minute)
+        } else {
+            minute >= from || minute < until
+        }
+    }
 }
 
 /// What a rule does. The place in the rule's list is the effect's step.
@@ -66,6 +97,12 @@ pub enum Action {
         /// Whether the answer quotes the message.
         #[serde(default)]
         quote: bool,
+    },
+    /// Answers a pressed button, so that it stops turning.
+    Answer {
+        /// See [`Template`]; without words nothing is shown.
+        #[serde(default)]
+        template: String,
     },
 }
 
@@ -100,7 +137,7 @@ pub enum RuleError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// It does nothing.
-    #[error("a rule does something: drop, tag, forward or reply")]
+    #[error("a rule does something: drop, tag, forward, reply or answer")]
     NoAction,
     /// More than [`MOST_ACTIONS`].
     #[error("a rule has at most {MOST_ACTIONS} actions")]
@@ -108,6 +145,9 @@ pub enum RuleError {
     /// A tag without a name, or a chat with the number 0.
     #[error("an action lacks its tag or its chat")]
     Incomplete,
+    /// A minute that no day has.
+    #[error("a day has the minutes 0 to 1439")]
+    Hours,
 }
 
 /// What rules may look at.
@@ -127,6 +167,14 @@ pub struct Facts<'a> {
     pub message_id: Option<i64>,
     /// Text, caption, question or the data of a button.
     pub text: Option<Cow<'a, str>>,
+    /// The language of the sender's program.
+    pub language: Option<Cow<'a, str>>,
+    /// What it carries beside text.
+    pub media: Option<Cow<'a, str>>,
+    /// When the message was written, in seconds of the epoch.
+    pub date: Option<i64>,
+    /// What a pressed button is answered with.
+    pub button: Option<Cow<'a, str>>,
 }
 
 impl<'a> Facts<'a> {
@@ -141,6 +189,13 @@ impl<'a> Facts<'a> {
             from_bot: header.sender.as_ref().is_some_and(|sender| sender.is_bot),
             message_id: header.message_id,
             text: header.text.map(|(_, text)| text),
+            language: header.sender.and_then(|sender| sender.language_code),
+            media: header.media.map(|media| Cow::Owned(media.kind.name().to_owned())),
+            // An inaccessible message says 0.
+            date: header.date.filter(|date| *date > 0),
+            button: matches!(header.kind, Some(Kind::CallbackQuery))
+                .then_some(header.query_id)
+                .flatten(),
         }
     }
 }
@@ -261,6 +316,13 @@ fn compile(rule: Rule) -> Result<Compiled, RuleError> {
     if rule.actions.len() > MOST_ACTIONS {
         return Err(RuleError::TooManyActions);
     }
+    if rule
+        .matches
+        .hours
+        .is_some_and(|hours| hours.from >= 1_440 || hours.until >= 1_440)
+    {
+        return Err(RuleError::Hours);
+    }
     let pattern = rule.matches.pattern.as_deref().map(pattern).transpose()?;
     let mut templates = Vec::with_capacity(rule.actions.len());
     for action in &rule.actions {
@@ -268,6 +330,7 @@ fn compile(rule: Rule) -> Result<Compiled, RuleError> {
             Action::Tag { tag } if tag.trim().is_empty() => return Err(RuleError::Incomplete),
             Action::Forward { to: 0 } => return Err(RuleError::Incomplete),
             Action::Reply { template, .. } => Some(Template::parse(template)?),
+            Action::Answer { template } if !template.trim().is_empty() => Some(Template::parse(template)?),
             _ => None,
         });
     }
@@ -307,6 +370,31 @@ impl Compiled {
                 .pattern
                 .as_ref()
                 .is_none_or(|pattern| facts.text.as_ref().is_some_and(|text| pattern.is_match(text)))
+            && (matches.languages.is_empty()
+                || facts
+                    .language
+                    .as_deref()
+                    .is_some_and(|spoken| matches.languages.iter().any(|tag| speaks(spoken, tag))))
+            && (matches.media.is_empty()
+                || facts
+                    .media
+                    .as_deref()
+                    .is_some_and(|media| matches.media.iter().any(|name| name == media)))
+            && matches
+                .hours
+                .is_none_or(|hours| facts.date.is_some_and(|date| hours.holds(date)))
+    }
+
+    /// The words of an action, filled in; nothing when it has none.
+    fn words(&self, step: usize, facts: &Facts<'_>, longest: usize) -> Option<String> {
+        let captures = self
+            .pattern
+            .as_ref()
+            .zip(facts.text.as_ref())
+            .and_then(|(pattern, text)| pattern.captures(text));
+        let template = self.templates.get(step)?.as_ref()?;
+        let text = shorten(template.fill(facts, captures.as_ref()), longest);
+        (!text.trim().is_empty()).then_some(text)
     }
 
     /// Nothing where the action has no object: a reply without a chat, or with no words.
@@ -323,16 +411,7 @@ impl Compiled {
                 if facts.from_bot {
                     return None;
                 }
-                let captures = self
-                    .pattern
-                    .as_ref()
-                    .zip(facts.text.as_ref())
-                    .and_then(|(pattern, text)| pattern.captures(text));
-                let template = self.templates.get(step)?.as_ref()?;
-                let text = shorten(template.fill(facts, captures.as_ref()));
-                if text.trim().is_empty() {
-                    return None;
-                }
+                let text = self.words(step, facts, LONGEST_MESSAGE)?;
                 let mut parameters = serde_json::json!({ "text": text });
                 if let (true, Some(message)) = (*quote, facts.message_id) {
                     parameters["reply_parameters"] =
@@ -344,16 +423,36 @@ impl Compiled {
                     parameters,
                 })
             }
+            Action::Answer { .. } => {
+                let mut parameters = serde_json::json!({ "callback_query_id": facts.button.as_ref()? });
+                if let Some(text) = self.words(step, facts, LONGEST_NOTE) {
+                    parameters["text"] = text.into();
+                }
+                Some(What::Call {
+                    method: "answerCallbackQuery",
+                    // A button below a message that was sent inline is in no chat that the bot knows.
+                    chat: facts.chat.or(facts.sender)?,
+                    parameters,
+                })
+            }
         }
     }
 }
 
+/// Whether a tag of a language covers another: `pt` covers `pt-BR`.
+fn speaks(spoken: &str, tag: &str) -> bool {
+    let head = spoken.get(..tag.len());
+    let rest = spoken.get(tag.len()..);
+    head.is_some_and(|head| head.eq_ignore_ascii_case(tag))
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
 /// Cuts a text where Telegram would refuse it.
-fn shorten(mut text: String) -> String {
+fn shorten(mut text: String, longest: usize) -> String {
     let mut units = 0;
     let end = text.char_indices().find_map(|(at, letter)| {
         units += letter.len_utf16();
-        (units > LONGEST_MESSAGE).then_some(at)
+        (units > longest).then_some(at)
     });
     if let Some(end) = end {
         text.truncate(end);

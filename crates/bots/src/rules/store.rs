@@ -4,6 +4,7 @@ use super::{Action, Rule, RuleError, check};
 use crate::BotId;
 use serde_json::Value;
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 /// Why a rule was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,19 @@ pub async fn enabled(pool: &PgPool, bot: BotId) -> sqlx::Result<Vec<Rule>> {
 /// # Errors
 /// [`RuleStoreError`].
 pub async fn save(pool: &PgPool, bot: BotId, rule: &Rule) -> Result<Rule, RuleStoreError> {
+    save_for(pool, bot, rule, None).await
+}
+
+/// As [`save`]; the version remembers the operation that wrote it, so that [`written_by`] finds it.
+///
+/// # Errors
+/// [`RuleStoreError`].
+pub async fn save_for(
+    pool: &PgPool,
+    bot: BotId,
+    rule: &Rule,
+    operation: Option<&str>,
+) -> Result<Rule, RuleStoreError> {
     check(rule)?;
     let odd = |error: serde_json::Error| RuleStoreError::Refused(error.to_string());
     let matches = serde_json::to_value(&rule.matches).map_err(odd)?;
@@ -118,8 +132,8 @@ pub async fn save(pool: &PgPool, bot: BotId, rule: &Rule) -> Result<Rule, RuleSt
              WHERE bot_id = $1 AND rule_id = $2 AND version = $3 RETURNING *
          ), saved AS (SELECT * FROM new UNION ALL SELECT * FROM changed
          ), kept AS (
-             INSERT INTO bot_rule_versions (rule_id, version, bot_id, title, enabled, stops, matches, actions)
-             SELECT rule_id, version, bot_id, title, enabled, stops, matches, actions FROM saved
+             INSERT INTO bot_rule_versions (rule_id, version, bot_id, title, enabled, stops, matches, actions, operation)
+             SELECT rule_id, version, bot_id, title, enabled, stops, matches, actions, $10 FROM saved
          )
          SELECT rule_id AS "rule_id!", version AS "version!", position AS "position!", title AS "title!", enabled AS "enabled!",
                 stops AS "stops!", matches AS "matches!", actions AS "actions!" FROM saved"#,
@@ -131,7 +145,8 @@ pub async fn save(pool: &PgPool, bot: BotId, rule: &Rule) -> Result<Rule, RuleSt
         rule.enabled,
         rule.stops,
         matches,
-        actions
+        actions,
+        operation
     )
     .fetch_optional(pool)
     .await?
@@ -156,6 +171,101 @@ pub async fn remove(pool: &PgPool, bot: BotId, rule: i64, version: i32) -> Resul
         return Err(RuleStoreError::Changed);
     }
     Ok(())
+}
+
+/// Which rule an operation wrote, and in which version; nothing when it has written none.
+///
+/// # Errors
+/// When the database is away.
+pub async fn written_by(pool: &PgPool, bot: BotId, operation: &str) -> sqlx::Result<Option<(i64, i32)>> {
+    let row = sqlx::query!(
+        "SELECT rule_id, version FROM bot_rule_versions WHERE bot_id = $1 AND operation = $2",
+        bot.0,
+        operation
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| (row.rule_id, row.version)))
+}
+
+/// Gives a bot's rules another order: `rules` are all of their numbers.
+///
+/// # Errors
+/// [`RuleStoreError::Changed`] when the bot has other rules by now.
+pub async fn order(pool: &PgPool, bot: BotId, rules: &[i64]) -> Result<(), RuleStoreError> {
+    let mut transaction = pool.begin().await?;
+    let mut there = sqlx::query_scalar!(
+        "SELECT rule_id FROM bot_rules WHERE bot_id = $1 ORDER BY rule_id FOR UPDATE",
+        bot.0
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut wanted = rules.to_vec();
+    wanted.sort_unstable();
+    there.sort_unstable();
+    if wanted != there {
+        return Err(RuleStoreError::Changed);
+    }
+    sqlx::query!(
+        "UPDATE bot_rules r SET position = o.place::int - 1
+         FROM unnest($2::bigint[]) WITH ORDINALITY AS o (rule, place) WHERE r.bot_id = $1 AND r.rule_id = o.rule",
+        bot.0,
+        rules
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// A version of a rule.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// What it said. Its place in the order is not kept.
+    pub rule: Rule,
+    /// Since when.
+    pub at: OffsetDateTime,
+}
+
+/// What a rule said, newest first; of all rules of a bot in their present versions, in their order, when `rule` is nothing.
+///
+/// # Errors
+/// When the database is away.
+pub async fn versions(pool: &PgPool, bot: BotId, rule: Option<i64>) -> sqlx::Result<Vec<Past>> {
+    let rows = sqlx::query!(
+        r#"SELECT v.rule_id, v.version, r.position AS "position?", v.title, v.enabled, v.stops, v.matches, v.actions, v.changed_at
+           FROM bot_rule_versions v LEFT JOIN bot_rules r ON r.rule_id = v.rule_id AND r.version = v.version
+           WHERE v.bot_id = $1 AND (v.rule_id = $2 OR $2 IS NULL AND r.rule_id IS NOT NULL)
+           ORDER BY CASE WHEN $2 IS NULL THEN r.position END, v.version DESC"#,
+        bot.0,
+        rule
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let id = row.rule_id;
+            let read = Row {
+                rule_id: id,
+                version: row.version,
+                position: row.position.unwrap_or_default(),
+                title: row.title,
+                enabled: row.enabled,
+                stops: row.stops,
+                matches: row.matches,
+                actions: row.actions,
+            };
+            let rule = read.read();
+            let rule = rule.inspect_err(
+                |error| tracing::error!(bot = bot.0, rule = id, %error, "a rule cannot be read"),
+            );
+            Some(Past {
+                rule: rule.ok()?,
+                at: row.changed_at,
+            })
+        })
+        .collect())
 }
 
 /// A group goes on under another number: rules that name it follow.

@@ -34,6 +34,7 @@ fn hello() -> Facts<'static> {
         from_bot: false,
         message_id: Some(7),
         text: Some("Hello, order 1234!".into()),
+        ..Facts::default()
     }
 }
 
@@ -310,7 +311,11 @@ fn rules_that_cannot_be_used_say_why() {
 #[test]
 fn facts_come_from_the_raw_update() {
     let raw = br#"{"update_id":9,"message":{"message_id":7,"from":{"id":42,"is_bot":false},"chat":{"id":-5},"date":1,"text":"Hello, order 1234!"}}"#;
-    assert_eq!(Facts::read(raw), hello());
+    let facts = Facts {
+        date: Some(1),
+        ..hello()
+    };
+    assert_eq!(Facts::read(raw), facts);
 }
 
 #[test]
@@ -325,4 +330,115 @@ fn what_is_stored_of_a_rule_reads_back() {
     let action: Action = serde_json::from_str(r#"{"do":"reply","template":"hi"}"#).expect("an action");
     assert_eq!(action, reply("hi"));
     assert!(serde_json::from_str::<Action>(r#"{"do":"explode"}"#).is_err());
+}
+
+fn one(matches: Matches, actions: Vec<Action>) -> RuleSet {
+    let rule = Rule {
+        id: 1,
+        version: 1,
+        position: 0,
+        title: "one".to_owned(),
+        enabled: true,
+        stops: false,
+        matches,
+        actions,
+    };
+    RuleSet::new(vec![rule]).unwrap()
+}
+
+#[test]
+fn a_rule_looks_at_language_media_and_the_hour_of_writing() {
+    let raw = br#"{"update_id":1,"message":{"message_id":4,"from":{"id":42,"is_bot":false,"language_code":"pt-BR"},"chat":{"id":5,"type":"private"},"date":1795000000,"photo":[{"file_id":"a"}],"caption":"hi"}}"#;
+    let facts = Facts::read(raw);
+    // 1795000000 is 11:06:40 UTC.
+    let hours = |from, until| Some(DayPart { from, until });
+    let matching = |matches: Matches| !one(matches, vec![Action::Drop]).run(&facts).is_empty();
+    for (languages, holds) in [(["pt"], true), (["PT-br"], true), (["p"], false), (["en"], false)] {
+        let languages = languages.map(str::to_owned).into();
+        assert_eq!(
+            matching(Matches {
+                languages,
+                ..Matches::default()
+            }),
+            holds
+        );
+    }
+    for (media, holds) in [("photo", true), ("voice", false)] {
+        assert_eq!(
+            matching(Matches {
+                media: vec![media.to_owned()],
+                ..Matches::default()
+            }),
+            holds
+        );
+    }
+    for (hours, holds) in [
+        (hours(660, 667), true),
+        (hours(660, 666), false),
+        (hours(1_320, 667), true),
+        (hours(1_320, 660), false),
+    ] {
+        assert_eq!(
+            matching(Matches {
+                hours,
+                ..Matches::default()
+            }),
+            holds,
+            "{hours:?}"
+        );
+    }
+    let odd = Matches {
+        hours: hours(0, 1_440),
+        ..Matches::default()
+    };
+    let rule = Rule {
+        id: 1,
+        version: 1,
+        position: 0,
+        title: "odd".to_owned(),
+        enabled: true,
+        stops: false,
+        matches: odd,
+        actions: vec![Action::Drop],
+    };
+    assert_eq!(check(&rule), Err(RuleError::Hours));
+}
+
+#[test]
+fn a_pressed_button_is_answered_and_a_message_is_not() {
+    let button = br#"{"update_id":9,"callback_query":{"id":"77","from":{"id":42,"is_bot":false},"message":{"message_id":4,"chat":{"id":5,"type":"private"},"date":1795000000},"data":"yes"}}"#;
+    let message = br#"{"update_id":9,"message":{"message_id":4,"from":{"id":42,"is_bot":false},"chat":{"id":5,"type":"private"},"date":1795000000,"text":"yes"}}"#;
+    let answer = |template: &str| {
+        one(
+            Matches::default(),
+            vec![Action::Answer {
+                template: template.to_owned(),
+            }],
+        )
+    };
+    let call = |set: &RuleSet| match set.run(&Facts::read(button)).pop().map(|effect| effect.what) {
+        Some(What::Call {
+            method,
+            chat,
+            parameters,
+        }) => (method, chat, parameters),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        call(&answer("You said {text}")),
+        (
+            "answerCallbackQuery",
+            5,
+            serde_json::json!({ "callback_query_id": "77", "text": "You said yes" })
+        )
+    );
+    assert_eq!(
+        call(&answer("")).2,
+        serde_json::json!({ "callback_query_id": "77" })
+    );
+    assert_eq!(
+        call(&answer(&"x".repeat(300))).2["text"].as_str().map(str::len),
+        Some(200)
+    );
+    assert!(answer("").run(&Facts::read(message)).is_empty());
 }

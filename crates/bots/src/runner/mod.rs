@@ -465,9 +465,5 @@ async fn keep_house_once(pool: &PgPool) {
 
 fn away(what: &'static str, error: &(dyn std::error::Error + 'static)) {
     counter!("tg_runner_database_errors_total", "what" => what).increment(1);
-    tracing::warn!(
-        what,
-        error,
-        "the data database does not answer; trying again"
-    );
+    tracing::warn!(what, error, "the data database does not answer; trying again");
 }

@@ -355,8 +355,8 @@ impl Sending {
                 continue;
             }
             held.insert(due.chat);
-            // What is not going to be sent takes no permit.
-            let permit = if due.blocked {
+            // What is not going to be sent takes no permit, and an answer to a button is no message.
+            let permit = if due.blocked || due.method.starts_with("answer") {
                 Ok(())
             } else {
                 self.buckets.take(due.chat, now)

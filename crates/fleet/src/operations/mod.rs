@@ -3,6 +3,7 @@
 mod add;
 mod replace_token;
 mod restart;
+mod rules;
 mod start;
 mod stop;
 

@@ -1,0 +1,292 @@
+//! Rules as readers see them, and trying one on what is stored.
+
+use crate::{Room, away};
+use async_trait::async_trait;
+use bagua_bots::rules::{self, Facts, Rule, RuleError, RuleSet, RuleStoreError, What};
+use bagua_bots::{BotId, fleet};
+use bagua_core::{Answers, AskContext};
+use bagua_keys::KeyError;
+use bagua_model::bots::rules::{
+    ListRuleVersions, ListRules, RuleInput, RuleView, RulesView, TRIAL_MOST, TRIAL_SAMPLES, Trial,
+    TrialSample, TryRule,
+};
+use bagua_model::failure::Failure;
+use bagua_model::region::RegionId;
+use bagua_model::text::{Text, keys};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::{Duration, Instant};
+
+/// The longest title, in characters.
+const LONGEST_TITLE: usize = 120;
+/// How long a trial reads; what it has read by then is its answer.
+const TRIAL_TIME: Duration = Duration::from_secs(5);
+
+/// The same thing of the other crate: both sides have one form as JSON, which tests hold them to.
+fn same<A: Serialize, B: DeserializeOwned>(value: &A) -> Result<B, Failure> {
+    let value = serde_json::to_value(value).and_then(serde_json::from_value);
+    value.map_err(|error| {
+        tracing::error!(%error, "a rule cannot be carried over");
+        Failure::internal()
+    })
+}
+
+/// A rule of the runtime from what somebody wrote.
+pub(crate) fn written(says: &RuleInput, id: i64, version: i32, position: i32) -> Result<Rule, Failure> {
+    if says.title.is_empty() || says.title.chars().count() > LONGEST_TITLE {
+        let text = Text::new(keys::FIELD_RULE_TITLE).with("most", LONGEST_TITLE);
+        return Err(Failure::field("title", text));
+    }
+    let rule = Rule {
+        id,
+        version,
+        position,
+        title: says.title.clone(),
+        enabled: says.enabled,
+        stops: says.stops,
+        matches: same(&says.matches)?,
+        actions: same(&says.actions)?,
+    };
+    rules::check(&rule).map_err(|error| refused(&error))?;
+    Ok(rule)
+}
+
+/// What is wrong with a rule, at the field where it is.
+pub(crate) fn refused(error: &RuleError) -> Failure {
+    match error {
+        RuleError::Pattern(why) => Failure::field("pattern", Text::new(keys::FIELD_PATTERN).with("why", why)),
+        RuleError::Template(error) => Failure::field(
+            "with1",
+            Text::new(keys::FIELD_TEMPLATE).with("why", error.to_string()),
+        ),
+        RuleError::NoAction => Failure::field("do1", Text::new(keys::FIELD_RULE_ACTION)),
+        RuleError::TooManyActions => Failure::field(
+            "actions",
+            Text::new(keys::FIELD_RULE_ACTIONS).with("most", rules::MOST_ACTIONS),
+        ),
+        RuleError::Incomplete => Failure::field("with1", Text::new(keys::FIELD_RULE_INCOMPLETE)),
+        RuleError::Hours => Failure::field("from", Text::new(keys::FIELD_HOURS)),
+    }
+}
+
+/// What is wrong with keeping one.
+pub(crate) fn not_kept(region: &RegionId, error: RuleStoreError) -> Failure {
+    match error {
+        RuleStoreError::Rule(error) => refused(&error),
+        RuleStoreError::Changed => Failure::new(
+            bagua_model::failure::FailureKind::Conflict,
+            Text::new(keys::FAILURE_RULE_CHANGED),
+        ),
+        RuleStoreError::Refused(why) => {
+            tracing::warn!(%region, why, "a rule was not kept");
+            Failure::new(
+                bagua_model::failure::FailureKind::Conflict,
+                Text::new(keys::FAILURE_RULE_CHANGED),
+            )
+        }
+        RuleStoreError::Database(error) => away(region, &error),
+    }
+}
+
+pub(crate) fn view(past: rules::Past) -> Result<RuleView, Failure> {
+    let rule = past.rule;
+    Ok(RuleView {
+        rule: rule.id,
+        version: rule.version,
+        says: RuleInput {
+            title: rule.title,
+            enabled: rule.enabled,
+            stops: rule.stops,
+            matches: same(&rule.matches)?,
+            actions: same(&rule.actions)?,
+        },
+        changed_at: past.at,
+    })
+}
+
+impl Room {
+    /// A bot's rules in their order.
+    pub(crate) async fn rules(&self, region: &RegionId, bot: i64) -> Result<Vec<RuleView>, Failure> {
+        let past = rules::versions(self.cell(region)?, BotId(bot), None).await;
+        let past = past.map_err(|error| away(region, &error))?;
+        past.into_iter().map(view).collect()
+    }
+
+    /// Runs a rule over the newest stored updates, without doing anything.
+    pub(crate) async fn trial(
+        &self,
+        region: &RegionId,
+        bot: i64,
+        mut rule: Rule,
+        most: u32,
+    ) -> Result<Trial, Failure> {
+        rule.enabled = true;
+        let set = RuleSet::new(vec![rule]).map_err(|(_, error)| refused(&error))?;
+        let updates = fleet::updates(self.cell(region)?, BotId(bot), None, i64::from(most)).await;
+        let updates = updates.map_err(|error| away(region, &error))?;
+        let begun = Instant::now();
+        let mut trial = Trial {
+            looked: 0,
+            unreadable: 0,
+            matched: 0,
+            since: None,
+            samples: Vec::new(),
+        };
+        for update in updates {
+            if begun.elapsed() > TRIAL_TIME {
+                break;
+            }
+            trial.since = Some(update.received_at);
+            match update.open(self.keys()?, BotId(bot)).await {
+                Ok(raw) => {
+                    trial.looked += 1;
+                    let effects = set.run(&Facts::read(&raw));
+                    if effects.is_empty() {
+                        continue;
+                    }
+                    trial.matched += 1;
+                    if trial.samples.len() < TRIAL_SAMPLES {
+                        trial.samples.push(TrialSample {
+                            update: update.update_id,
+                            received_at: update.received_at,
+                            kind: update.kind,
+                            effects: effects.into_iter().map(|effect| name(effect.what)).collect(),
+                        });
+                    }
+                }
+                Err(KeyError::Destroyed) => trial.unreadable += 1,
+                Err(error) => {
+                    tracing::warn!(
+                        bot,
+                        error = &error as &dyn std::error::Error,
+                        "an update cannot be opened"
+                    );
+                    return Err(Failure::unavailable(format!("@{}", keys::NOUN_KEY_STORE)));
+                }
+            }
+        }
+        Ok(trial)
+    }
+}
+
+fn name(what: What) -> String {
+    match what {
+        What::Drop => "drop".to_owned(),
+        What::Tag(tag) => format!("tag {tag}"),
+        What::Call { method, .. } => method.to_owned(),
+    }
+}
+
+#[async_trait]
+impl Answers<ListRules> for Room {
+    async fn answer(&self, cx: &AskContext, query: ListRules) -> Result<RulesView, Failure> {
+        let (region, row) = self.find(cx, query.bot).await?;
+        let rules = self.rules(&region, query.bot).await?;
+        Ok(RulesView {
+            username: row.username,
+            region,
+            rules,
+        })
+    }
+}
+
+#[async_trait]
+impl Answers<ListRuleVersions> for Room {
+    async fn answer(&self, cx: &AskContext, query: ListRuleVersions) -> Result<Vec<RuleView>, Failure> {
+        let (region, _) = self.find(cx, query.bot).await?;
+        let past = rules::versions(self.cell(&region)?, BotId(query.bot), Some(query.rule)).await;
+        let past = past.map_err(|error| away(&region, &error))?;
+        if past.is_empty() {
+            return Err(Failure::not_found(query.rule));
+        }
+        past.into_iter().map(view).collect()
+    }
+}
+
+#[async_trait]
+impl Answers<TryRule> for Room {
+    async fn answer(&self, cx: &AskContext, query: TryRule) -> Result<Trial, Failure> {
+        if !(1..=TRIAL_MOST).contains(&query.most) {
+            let text = Text::new(keys::BOT_TAIL_LIMIT).with("most", TRIAL_MOST);
+            return Err(Failure::field("most", text));
+        }
+        let rule = written(&query.rule, 0, 0, 0)?;
+        let (region, _) = self.find(cx, query.bot).await?;
+        self.trial(&region, query.bot, rule, query.most).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bagua_model::bots::rules::{DayPart, RuleAction, RuleMatch};
+
+    #[test]
+    fn every_part_of_a_rule_is_the_same_in_the_runtime() {
+        let says = RuleInput {
+            title: "All of it".to_owned(),
+            enabled: true,
+            stops: true,
+            matches: RuleMatch {
+                kinds: vec!["message".to_owned()],
+                chats: vec![-100],
+                senders: vec![7],
+                contains: Some("order".to_owned()),
+                pattern: Some("order (\\d+)".to_owned()),
+                languages: vec!["pt".to_owned()],
+                media: vec!["photo".to_owned()],
+                hours: Some(DayPart { from: 1, until: 2 }),
+            },
+            actions: vec![
+                RuleAction::Drop,
+                RuleAction::Tag {
+                    tag: "orders".to_owned(),
+                },
+                RuleAction::Forward { to: -200 },
+                RuleAction::Reply {
+                    template: "Order {1}".to_owned(),
+                    quote: true,
+                },
+                RuleAction::Answer {
+                    template: String::new(),
+                },
+            ],
+        };
+        let rule = written(&says, 3, 4, 5).unwrap();
+        assert_eq!((rule.id, rule.version, rule.position), (3, 4, 5));
+        let at = time::OffsetDateTime::UNIX_EPOCH;
+        assert_eq!(view(rules::Past { rule, at }).unwrap().says, says);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_rule_is_said_at_its_field() {
+        let rule = |says: fn(&mut RuleInput)| {
+            let mut rule = RuleInput {
+                title: "A rule".to_owned(),
+                enabled: true,
+                stops: false,
+                matches: RuleMatch::default(),
+                actions: vec![RuleAction::Drop],
+            };
+            says(&mut rule);
+            written(&rule, 0, 0, 0).unwrap_err().fields[0].0.clone()
+        };
+        assert_eq!(rule(|rule| rule.title.clear()), "title");
+        assert_eq!(rule(|rule| rule.actions.clear()), "do1");
+        assert_eq!(
+            rule(|rule| rule.matches.pattern = Some("(".to_owned())),
+            "pattern"
+        );
+        assert_eq!(
+            rule(|rule| rule.actions = vec![RuleAction::Forward { to: 0 }]),
+            "with1"
+        );
+        assert_eq!(
+            rule(|rule| rule.matches.hours = Some(DayPart {
+                from: 1_440,
+                until: 0
+            })),
+            "from"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+// A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator; with the keyboard's
+// own way through a form, and the same without script.
+import { accessible, alive, expect, status, test } from "../support/app.js";
+import { ask, port, submit, until } from "../support/stack.js";
+
+const simulator = `http://127.0.0.1:${port + 20}/sim`;
+const region = "eu-west-1";
+const id = 710_000_020;
+
+async function sim(path: string, body?: unknown): Promise<any> {
+  const answer = await fetch(simulator + path, {
+    method: body === undefined ? "GET" : "POST",
+    headers: { "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`the simulator answers ${answer.status} to ${path}: ${await answer.text()}`);
+  return answer.json();
+}
+
+/** What the bot has said at Telegram. */
+const said = async (): Promise<string[]> => ((await sim(`/bots/${id}/sends`)) as { text: string | null }[]).map((send) => send.text ?? "");
+
+test("a rule is tried on what is stored, goes live by a plan, and answers once", async ({ page, tolerate }) => {
+  test.setTimeout(180_000);
+  tolerate(status(422));
+  const token = `${id}:rules-token-that-nobody-reads-00020`;
+  await sim("/bots", { id, token, username: "rules_bot" });
+  await submit("bot.add", { region, server: "simulator", token });
+  await sim(`/bots/${id}/load`, { updates: 30, chats: 3, text: "Where is order 17" });
+  await until(60, () => "the messages are not stored", async () => ((await ask("bots.one", { bot: id })).bot.stored === 30 ? true : undefined));
+
+  await page.goto(`/bots/${id}`);
+  await alive(page);
+  await page.getByRole("navigation", { name: "Views of the bot" }).getByRole("link", { name: "Rules" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("@rules_bot · Rules");
+  await expect(page.locator("main")).toContainText("No rules: what arrives is stored");
+  await accessible(page);
+
+  // An expression that is none comes back with what was typed.
+  const form = page.locator("#edit");
+  await form.getByRole("textbox", { name: "Title" }).fill("Orders");
+  await form.getByRole("textbox", { name: "Text matches (regular expression)" }).fill("order (");
+  await form.getByRole("combobox", { name: "Action 1" }).selectOption("reply");
+  await form.getByRole("textbox", { name: "Tag, chat or text of action 1" }).fill("Order {1} is on its way.");
+  await form.getByRole("button", { name: "Check and put live" }).click();
+  await expect(form.getByRole("alert").first()).toBeVisible();
+  await expect(form).toContainText("The expression cannot be read");
+  await expect(form.getByRole("textbox", { name: "Title" })).toHaveValue("Orders");
+  await expect(form.getByRole("combobox", { name: "Action 1" })).toHaveValue("reply");
+
+  // Tried on what is stored: nothing is sent by that.
+  await form.getByRole("textbox", { name: "Text matches (regular expression)" }).fill("order (\\d+)");
+  await form.getByRole("button", { name: "Try on stored updates" }).click();
+  await expect(page.locator("#trial")).toContainText("It matches 30 of the newest 30 stored updates.");
+  await expect(page.locator("#trial tbody tr")).toHaveCount(10);
+  await accessible(page);
+  expect(await said()).toEqual([]);
+
+  // Put live from the same form, by a plan.
+  await page.locator("#edit").getByRole("button", { name: "Check and put live" }).click();
+  await expect(page).toHaveURL(/operations\/new\?kind=rule\.write/);
+  await expect(page.locator("main")).toContainText("Of the newest 30 stored updates it would have matched 30.");
+  await page.getByRole("button", { name: "Put live" }).click();
+  await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
+  await sim(`/bots/${id}/updates`, { message: { message_id: 900, from: { id: 42, is_bot: false, first_name: "Ada" }, chat: { id: 42, type: "private" }, date: Math.floor(Date.now() / 1000), text: "order 4711?" } });
+  await until(30, () => "no answer", async () => ((await said()).length > 0 ? true : undefined));
+  expect(await said()).toEqual(["Order 4711 is on its way."]);
+
+  // The list says it in words; switching it off is a plan, too, and another version.
+  await page.goto(`/bots/${id}/rules`);
+  await alive(page);
+  const row = page.getByRole("listitem").filter({ hasText: "Orders" });
+  await expect(row).toContainText("Text matches order (\\d+)");
+  await expect(row).toContainText("→ Reply “Order {1} is on its way.”");
+  await row.getByRole("link", { name: "Switch off" }).click();
+  await page.getByRole("button", { name: "Put live" }).click();
+  await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
+  await page.goto(`/bots/${id}/rules`);
+  await page.getByRole("link", { name: "Orders" }).click();
+  await expect(page.locator("#versions .row")).toHaveCount(2);
+  await accessible(page);
+});

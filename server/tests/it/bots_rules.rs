@@ -1,0 +1,189 @@
+//! Rules from the console's side: written in the form, tried on what is stored, put live, changed by two people at once.
+
+use crate::bots::{land, push};
+use crate::support::{HOME, head, text};
+use bagua_model::access::Role;
+use bagua_model::bots::rules::{ListRuleVersions, ListRules, TryRule};
+use bagua_model::failure::FailureKind;
+use bagua_testkit::eventually;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+type Outcome = anyhow::Result<()>;
+
+fn greets(template: &str) -> Value {
+    json!({
+        "title": "Greets", "enabled": true, "matches": { "contains": "hello" },
+        "actions": [{ "do": "reply", "template": template }],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_is_tried_on_what_is_stored_put_live_and_answers() -> Outcome {
+    let land = land().await?;
+    let me = land.house.person("Ada", Role::Administrator, None).await?;
+    let bot = land.bot(800_000_021)?;
+    push(&bot, "hello", 3);
+    push(&bot, "goodbye", 2);
+    land.add(&me, &bot, HOME).await?;
+    let runner = land.runner(&land.home.app, "one")?;
+    eventually("the messages to be stored", || async {
+        Ok((bot.totals().acknowledged == 5).then_some(()))
+    })
+    .await?;
+
+    let console = &land.house.parts.console;
+    let rule = serde_json::from_value(greets("Hello, {sender}!"))?;
+    let trial = TryRule {
+        bot: bot.id(),
+        rule,
+        most: 100,
+    };
+    let trial = console.ask(&me.actor, trial).await?;
+    assert_eq!((trial.looked, trial.matched, trial.samples.len()), (5, 3, 3));
+    assert_eq!(trial.samples[0].effects, ["sendMessage"]);
+    assert!(bot.with_log(|log| log.sends.is_empty()), "a trial does nothing");
+    let audited: i64 = sqlx::query_scalar("SELECT count(*) FROM audit WHERE kind = 'rules.try'")
+        .fetch_one(&land.ground().db.owner)
+        .await?;
+    assert_eq!(audited, 1, "a trial reads messages, and that is written down");
+
+    let written = json!({ "bot": bot.id(), "region": HOME, "says": greets("Hello, {sender}!") });
+    let plan = console
+        .plan_json(&me.actor, "rule.write", written.clone())
+        .await?;
+    assert!(
+        format!("{:?}", plan.plan.estimates).contains("plan.rule.tried"),
+        "{plan:?}"
+    );
+    let done = land.done(&me, "rule.write", written).await?;
+    let rule = done
+        .outcome
+        .as_ref()
+        .and_then(|outcome| outcome["rule"].as_i64())
+        .unwrap();
+    push(&bot, "hello again", 1);
+    eventually("the answer at Telegram", || async {
+        let said = bot.with_log(|log| {
+            log.sends
+                .iter()
+                .filter_map(|send| send.text.clone())
+                .collect::<Vec<_>>()
+        });
+        Ok((said == ["Hello, 42!"]).then_some(()))
+    })
+    .await?;
+
+    // Two people change it at once: the second hears of the first, and both versions stay to be read.
+    let changed = |template: &str| json!({ "bot": bot.id(), "region": HOME, "rule": rule, "version": 1, "says": greets(template) });
+    land.done(&me, "rule.write", changed("Hi!")).await?;
+    let told = console.plan_json(&me.actor, "rule.write", changed("Ho!")).await;
+    assert_eq!(
+        told.err().map(|failure| failure.kind),
+        Some(FailureKind::Conflict)
+    );
+    let past = console
+        .ask(&me.actor, ListRuleVersions { bot: bot.id(), rule })
+        .await?;
+    assert_eq!(past.iter().map(|past| past.version).collect::<Vec<_>>(), [2, 1]);
+
+    // Another order, and away with the first.
+    let second = json!({ "bot": bot.id(), "region": HOME, "says": {
+        "title": "Tags", "enabled": true, "actions": [{ "do": "tag", "tag": "seen" }] } });
+    let second = land.done(&me, "rule.write", second).await?;
+    let second = second
+        .outcome
+        .as_ref()
+        .and_then(|outcome| outcome["rule"].as_i64())
+        .unwrap();
+    land.done(
+        &me,
+        "rule.order",
+        json!({ "bot": bot.id(), "region": HOME, "rules": [second, rule] }),
+    )
+    .await?;
+    let titles = |view: bagua_model::bots::rules::RulesView| {
+        view.rules
+            .into_iter()
+            .map(|rule| rule.says.title)
+            .collect::<Vec<_>>()
+    };
+    let list = ListRules { bot: bot.id() };
+    assert_eq!(
+        titles(console.ask(&me.actor, list.clone()).await?),
+        ["Tags", "Greets"]
+    );
+    let half = json!({ "bot": bot.id(), "region": HOME, "rules": [second] });
+    let told = console.plan_json(&me.actor, "rule.order", half).await;
+    assert_eq!(
+        told.err().map(|failure| failure.kind),
+        Some(FailureKind::Conflict)
+    );
+    land.done(
+        &me,
+        "rule.remove",
+        json!({ "bot": bot.id(), "region": HOME, "rule": rule, "version": 2 }),
+    )
+    .await?;
+    assert_eq!(titles(console.ask(&me.actor, list).await?), ["Tags"]);
+    runner.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_form_of_a_rule_leads_to_its_plan_or_comes_back_with_what_was_typed() -> Outcome {
+    let land = land().await?;
+    let me = land.house.person("Ada", Role::Administrator, None).await?;
+    let bot = land.bot(800_000_022)?;
+    land.add(&me, &bot, HOME).await?;
+    let path = format!("/bots/{}/rules", bot.id());
+    let fields = |pattern: &'static str| {
+        [
+            ("place", HOME),
+            ("title", "Orders"),
+            ("pattern", pattern),
+            ("do1", "reply"),
+            ("with1", "Order {1} is on its way"),
+        ]
+    };
+    let response = land.house.post(&path, &fields(r"order (\d+)"), Some(&me)).await?;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let plan = head(&response, "location");
+    assert!(plan.starts_with("/operations/new?kind=rule.write"), "{plan}");
+    let page = text(land.house.get(&plan, Some(&me)).await?).await?;
+    assert!(
+        page.contains("Add the rule “Orders” to @b800000022_bot"),
+        "{page}"
+    );
+
+    let response = land.house.post(&path, &fields("order ("), Some(&me)).await?;
+    assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = text(response).await?;
+    assert!(page.contains("The expression cannot be read"), "{page}");
+    for typed in [
+        "value=\"Orders\"",
+        "value=\"order (\"",
+        "value=\"Order {1} is on its way\"",
+    ] {
+        assert!(page.contains(typed), "{typed} is lost: {page}");
+    }
+
+    // Trying is a link: it works without script, too.
+    let page = land
+        .house
+        .get(
+            &format!("{path}?title=T&contains=hello&do1=drop&try=1"),
+            Some(&me),
+        )
+        .await?;
+    let page = text(page).await?;
+    assert!(
+        page.contains("Nothing is stored yet that it could be tried on"),
+        "{page}"
+    );
+
+    // Who may only look sees no form.
+    let viewer = land.house.person("Vi", Role::Viewer, None).await?;
+    let page = text(land.house.get(&path, Some(&viewer)).await?).await?;
+    assert!(page.contains("No rules") && !page.contains("rule-form"), "{page}");
+    Ok(())
+}
