@@ -42,6 +42,8 @@ pub enum Page {
     Bot,
     /// `/bots/{bot}/rules`.
     Rules,
+    /// `/bots/{bot}/calls`.
+    Calls,
     /// `/operations`.
     Operations,
     /// `/operations/new`.
@@ -82,6 +84,7 @@ fn draw(page: Page) -> Node {
         Page::Bots => pages::bots::page(),
         Page::Bot => pages::bot::page(),
         Page::Rules => pages::bot::rules::page(),
+        Page::Calls => pages::bot::calls::page(),
         Page::Operations => pages::operations::page(),
         Page::Plan => pages::plan::page(),
         Page::Operation => pages::operation::page(),

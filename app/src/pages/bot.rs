@@ -1,6 +1,7 @@
 //! One bot: what it is doing, who owned it, what arrives. Who wrote what is hidden until somebody who may reads it, which
 //! is audited.
 
+pub mod calls;
 pub mod rules;
 pub mod tabs;
 
@@ -143,11 +144,15 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
             {plain(keys::UI_BOTS_SERVER, bot.server.clone().into())}
             {plain(keys::UI_BOTS_COLUMN_MODE, ui.key(&format!("bot.mode.{}", bot.mode)).into())}
             {fact(ui.t(keys::UI_BOTS_COLUMN_STORED), ui.t(keys::UI_BOTS_STORED_HELP), count(bot.stored).into())}
+            {fact(ui.t(keys::UI_BOTS_LOST), ui.t(keys::UI_BOTS_LOST_HELP), count(bot.lost).into())}
+            {fact(ui.t(keys::UI_BOTS_DOUBLED), ui.t(keys::UI_BOTS_DOUBLED_HELP), count(bot.doubled).into())}
             {plain(keys::UI_BOTS_COLUMN_PENDING, pending(ui, bot))}
             {fact(ui.t(keys::UI_BOTS_COLUMN_LAG), ui.t(keys::UI_BOTS_LAG_HELP), lag(ui, bot).into())}
             {plain(keys::UI_BOTS_COLUMN_LAST, last(ui, bot))}
             {fact(ui.t(keys::UI_BOTS_NEXT_OFFSET), ui.t(keys::UI_BOTS_NEXT_OFFSET_HELP), detail.next_offset.to_string().into())}
             {plain(keys::UI_BOTS_QUARANTINED, bot.quarantined.to_string().into())}
+            {plain(keys::UI_CALLS_OPEN, bot.open_calls.to_string().into())}
+            {plain(keys::UI_CALLS_UNCERTAIN, html! { <a href=format!("/bots/{}/calls?state=uncertain", bot.bot)>{bot.uncertain}</a> })}
             {plain(keys::UI_BOTS_ID, bot.bot.to_string().into())}
             {plain(keys::UI_BOTS_ADDED, moment(ui, bot.created_at))}
         </dl>

@@ -58,6 +58,7 @@ fn fleet_view(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
         })}
         {demo.then(|| html! { <p class="notice info"><i class="mark info" aria-hidden="true"></i>{ui.t(keys::UI_BOTS_DEMO)}</p> })}
         <section class="card">
+            {(!fleet.bots.is_empty()).then(|| account(ui, &fleet.bots))}
             {if fleet.bots.is_empty() {
                 empty(ui.t(keys::UI_BOTS_NONE), ui.t(keys::UI_BOTS_NONE_NEXT))
             } else {
@@ -65,6 +66,27 @@ fn fleet_view(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
             }}
         </section>
         {form(ui, fleet, flash)}
+    }
+}
+
+/// What was lost and doubled in all, counted from the ledgers, and of how many bots that is not known.
+fn account(ui: Ui, bots: &[BotView]) -> Node {
+    let sum = |of: fn(&BotView) -> Option<i64>| bots.iter().filter_map(of).sum::<i64>();
+    let (lost, doubled) = (sum(|bot| bot.lost), sum(|bot| bot.doubled));
+    let unknown = bots.iter().filter(|bot| bot.lost.is_none()).count();
+    let class = match (lost + doubled, unknown) {
+        (0, 0) => "healthy",
+        (0, _) => "unknown",
+        _ => "critical",
+    };
+    let stored = grouped(&sum(|bot| bot.stored).to_string()).into_owned();
+    let words = ui.tx(
+        keys::UI_BOTS_ACCOUNT,
+        &[("lost", &lost), ("doubled", &doubled), ("stored", &stored)],
+    );
+    let missing = (unknown > 0).then(|| ui.tx(keys::UI_BOTS_ACCOUNT_MISSING, &[("n", &unknown)]));
+    html! {
+        <p class="account"><span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{words}</span> " " {missing}</p>
     }
 }
 
@@ -86,6 +108,8 @@ fn table(ui: Ui, bots: &[BotView]) -> Node {
                         {head(ui, keys::UI_BOTS_COLUMN_LAG, keys::UI_BOTS_LAG_HELP)}
                         <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_PENDING)}</th>
                         {head(ui, keys::UI_BOTS_COLUMN_STORED, keys::UI_BOTS_STORED_HELP)}
+                        {head(ui, keys::UI_BOTS_LOST, keys::UI_BOTS_LOST_HELP)}
+                        {head(ui, keys::UI_BOTS_DOUBLED, keys::UI_BOTS_DOUBLED_HELP)}
                         <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_LAST)}</th>
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>
@@ -108,6 +132,8 @@ fn row(ui: Ui, bot: &BotView) -> Node {
             <td class="num">{lag(ui, bot)}</td>
             <td class="num">{pending(ui, bot)}</td>
             <td class="num">{count(bot.stored)}</td>
+            <td class="num">{count(bot.lost)}</td>
+            <td class="num">{count(bot.doubled)}</td>
             <td class="num">{last(ui, bot)}</td>
             <td class="row-actions">{actions(ui, bot, "small", PATH)}</td>
         </tr>

@@ -200,6 +200,8 @@ pub fn confirm_label(ui: Ui, kind: &str) -> &'static str {
         "silence.expire" => keys::UI_SILENCES_EXPIRE,
         "component.start" | "bot.start" => keys::UI_ACTION_START,
         "bot.add" => keys::UI_BOTS_ADD,
+        "call.resend" => keys::UI_CALLS_RESEND,
+        "call.give_up" => keys::UI_CALLS_GIVE_UP,
         "rule.write" => keys::UI_RULES_LIVE,
         "rule.remove" => keys::UI_RULES_REMOVE,
         "bot.replace_token" => keys::UI_BOTS_REPLACE,

@@ -2,6 +2,7 @@
 
 use crate::config::{FleetConfig, Server};
 use crate::store::Row;
+use bagua_bots::counts::Counts;
 use bagua_core::Granted;
 use bagua_model::bots::{BotView, FleetView, ServerView};
 use bagua_model::region::{Environment, RegionId};
@@ -11,8 +12,10 @@ use time::OffsetDateTime;
 /// What was found out beside the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
-    /// Updates in the ledger, and when they were counted.
-    pub(crate) stored: Option<(i64, OffsetDateTime)>,
+    /// What the ledger says, and when it was counted.
+    pub(crate) counts: Option<(Counts, OffsetDateTime)>,
+    /// When it was last tried to count them.
+    pub(crate) count_tried: Option<OffsetDateTime>,
     /// Updates that wait at Telegram, and when it was asked.
     pub(crate) pending: Option<(i64, OffsetDateTime)>,
     /// How late the last message was stored, in milliseconds, and of which update that is known.
@@ -120,13 +123,17 @@ pub(crate) fn view(row: Row, region: &RegionId, servers: &[Server], extra: &Extr
         since: row.since,
         owner: row.owner,
         fence: row.fence,
-        stored: extra.stored.map(|(stored, _)| stored),
-        counted_at: extra.stored.map(|(_, at)| at),
+        stored: extra.counts.map(|(counts, _)| counts.ledger),
+        lost: extra.counts.map(|(counts, _)| counts.missing + counts.hollow),
+        doubled: extra.counts.map(|(counts, _)| counts.doubled),
+        counted_at: extra.counts.map(|(_, at)| at),
         last_received_at: row.last_received_at,
         lag_ms: extra.lag.and_then(|(_, lag)| lag),
         pending: extra.pending.map(|(pending, _)| pending),
         asked_at: extra.pending.map(|(_, at)| at),
         quarantined: row.quarantined,
+        open_calls: row.open_calls,
+        uncertain: row.uncertain,
         created_at: row.created_at,
     }
 }

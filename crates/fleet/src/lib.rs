@@ -3,6 +3,7 @@
 //! The bots themselves run in `bagua runner` (`crates/bots`); this room reads what they wrote down and writes down what is
 //! wanted of them.
 
+mod calls;
 mod config;
 mod fleet;
 mod operations;
@@ -16,6 +17,7 @@ pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
 
 use arc_swap::ArcSwap;
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
+use bagua_model::bots::calls::{GiveUpCalls, ListCalls, ResendCalls};
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, OrderRules, RemoveRule, TryRule, WriteRule};
 use bagua_model::bots::{
     AddBot, GetBot, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot, TailBot,
@@ -92,6 +94,9 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .query::<GetBot>(Arc::clone(&room))
         .query::<TailBot>(Arc::clone(&room))
         .query::<ReadBot>(Arc::clone(&room))
+        .query::<ListCalls>(Arc::clone(&room))
+        .operation::<ResendCalls>(Arc::clone(&room))
+        .operation::<GiveUpCalls>(Arc::clone(&room))
         .query::<ListRules>(Arc::clone(&room))
         .query::<ListRuleVersions>(Arc::clone(&room))
         .query::<TryRule>(Arc::clone(&room))

@@ -3,9 +3,9 @@
 use crate::fleet::{Extra, view};
 use crate::{Room, away, store};
 use async_trait::async_trait;
-use bagua_bots::BotId;
 use bagua_bots::ingest::context;
 use bagua_bots::runner::{Read, read};
+use bagua_bots::{BotId, counts};
 use bagua_core::{Answers, AskContext};
 use bagua_keys::KeyError;
 use bagua_model::bots::{BotDetail, FleetView, GetBot, ListBots, ReadBot, TAIL_MOST, TailBot, UpdateView};
@@ -83,15 +83,16 @@ impl Answers<GetBot> for Room {
     async fn answer(&self, cx: &AskContext, query: GetBot) -> Result<BotDetail, Failure> {
         let (region, row) = self.find(cx, query.bot).await?;
         let pool: &PgPool = self.cell(&region)?;
-        let (timeline, stored) = tokio::try_join!(
+        let (timeline, counts) = tokio::try_join!(
             store::timeline(pool, query.bot),
-            store::stored(pool, Some(query.bot))
+            counts::counts(pool, BotId(query.bot))
         )
         .map_err(|error| away(&region, &error))?;
         let seen = self.fleet.load();
         let seen = seen.find(query.bot);
         let extra = Extra {
-            stored: Some((stored.first().map_or(0, |(_, stored)| *stored), cx.now)),
+            counts: Some((counts, cx.now)),
+            count_tried: None,
             pending: seen.and_then(|view| view.pending.zip(view.asked_at)),
             lag: seen.map(|view| (0, view.lag_ms)),
         };

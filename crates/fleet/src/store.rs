@@ -27,6 +27,8 @@ pub struct Row {
     pub last_update: Option<i64>,
     pub last_received_at: Option<OffsetDateTime>,
     pub quarantined: i64,
+    pub open_calls: i64,
+    pub uncertain: i64,
 }
 
 impl Row {
@@ -74,7 +76,9 @@ pub async fn bots(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<Row>> {
                   CASE WHEN l.expires_at > now() THEN l.owner END AS owner,
                   s.state AS "state?", s.class, s.detail, s.since AS "since?", s.fence AS "state_fence?",
                   s.generation AS "state_generation?", u.update_id AS "last_update?", u.received_at AS "last_received_at?",
-                  (SELECT count(*) FROM update_quarantine q WHERE q.bot_id = b.bot_id) AS "quarantined!"
+                  (SELECT count(*) FROM update_quarantine q WHERE q.bot_id = b.bot_id) AS "quarantined!",
+                  (SELECT count(*) FROM outbox o WHERE o.bot_id = b.bot_id AND o.state IN ('pending', 'sending')) AS "open_calls!",
+                  (SELECT count(*) FROM outbox o WHERE o.bot_id = b.bot_id AND o.state = 'uncertain') AS "uncertain!"
            FROM bots b JOIN bot_leases l USING (bot_id) JOIN bot_cursors c USING (bot_id)
            LEFT JOIN bot_states s USING (bot_id)
            LEFT JOIN LATERAL (
@@ -91,17 +95,6 @@ pub async fn bots(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<Row>> {
 /// One bot.
 pub async fn bot(pool: &PgPool, bot: i64) -> sqlx::Result<Option<Row>> {
     Ok(bots(pool, Some(bot)).await?.pop())
-}
-
-/// How many updates the ledger has of each bot, or of one.
-pub async fn stored(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<(i64, i64)>> {
-    let rows = sqlx::query!(
-        r#"SELECT bot_id, count(*) AS "stored!" FROM update_ledger WHERE $1::bigint IS NULL OR bot_id = $1 GROUP BY bot_id"#,
-        bot
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.bot_id, row.stored)).collect())
 }
 
 /// The sealed token of a bot.
@@ -187,6 +180,8 @@ mod tests {
             last_update: None,
             last_received_at: None,
             quarantined: 0,
+            open_calls: 0,
+            uncertain: 0,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::fleet::{CellSeen, Extra, Fleet, view};
 use crate::{Room, store, tokens};
 use bagua_bots::runner::{Read, read};
+use bagua_bots::{BotId, counts};
 use bagua_model::bots::{BotCondition, BotView};
 use bagua_model::region::RegionId;
 use bagua_telegram::RawUpdate;
@@ -21,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Counting a ledger may take this share of the time: a large one is counted less often.
 const COUNTING_SHARE: u32 = 20;
+/// How long one look counts; a bot whose rows take longer is not counted.
+const COUNTING_TIME: Duration = Duration::from_secs(1);
 /// Bots whose last message is opened with one look, to see how late it was.
 const LAGS: usize = 50;
 /// Bots that Telegram is asked about with one look, the longest not asked first.
@@ -122,17 +125,25 @@ impl Room {
             .collect())
     }
 
+    /// Counts what was lost and doubled, those first that were not counted for longest, as far as the time goes.
     async fn count(&self, region: &RegionId, memory: &mut Memory, rows: &[store::Row], now: OffsetDateTime) {
         if rows.is_empty() || memory.count_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let Ok(pool) = self.cell(region) else { return };
         let begun = Instant::now();
-        if let Ok(counted) = store::stored(pool, None).await {
-            let counted: HashMap<i64, i64> = counted.into_iter().collect();
-            for row in rows {
-                let stored = counted.get(&row.bot_id).copied().unwrap_or(0);
-                memory.bots.entry(row.bot_id).or_default().stored = Some((stored, now));
+        let mut bots: Vec<i64> = rows.iter().map(|row| row.bot_id).collect();
+        bots.sort_by_key(|bot| memory.bots.get(bot).and_then(|extra| extra.count_tried));
+        for bot in bots {
+            let counted = timeout(COUNTING_TIME, counts::counts(pool, BotId(bot))).await;
+            let extra = memory.bots.entry(bot).or_default();
+            extra.count_tried = Some(now);
+            // One that takes too long keeps its old figures with their age, and is not counted before its turn comes again.
+            if let Ok(Ok(counts)) = counted {
+                extra.counts = Some((counts, now));
+            }
+            if begun.elapsed() > COUNTING_TIME {
+                break;
             }
         }
         memory.count_at = Some(Instant::now() + begun.elapsed() * COUNTING_SHARE);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use time::OffsetDateTime;
 
+pub mod calls;
 pub mod rules;
 
 /// What every concealed token begins with; no token of Telegram's does.
@@ -97,6 +98,11 @@ pub struct BotView {
     /// Updates stored in the last six days: so long the ledger keeps their numbers. Not known while the ledger has not
     /// been counted.
     pub stored: Option<i64>,
+    /// Updates of that time of which it is known that they are not here: numbers that are missing between two that are there, and numbers
+    /// without a row. Not known while they have not been counted.
+    pub lost: Option<i64>,
+    /// Rows beyond the first for one update. Not known while they have not been counted.
+    pub doubled: Option<i64>,
     /// When that was counted.
     #[serde(with = "time::serde::rfc3339::option", default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
@@ -116,6 +122,10 @@ pub struct BotView {
     pub asked_at: Option<OffsetDateTime>,
     /// Updates without a number, kept for replay.
     pub quarantined: i64,
+    /// Calls that wait or are being made.
+    pub open_calls: i64,
+    /// Calls of which nobody knows whether Telegram saw them.
+    pub uncertain: i64,
     /// When it was added.
     #[serde(with = "time::serde::rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]

@@ -54,11 +54,12 @@ const SAID: [(&str, &str, &str); 15] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 16] = [
+pub const NOUNS: [&str; 17] = [
     "alerts",
     "approvals",
     "audit",
     "bots",
+    "calls",
     "catalogues",
     "components",
     "events",

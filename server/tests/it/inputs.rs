@@ -280,6 +280,14 @@ pub async fn inputs(
             json!({ "bot": 700_000_001, "region": region, "token": format!("700000001:{}", "x".repeat(35)) }),
         ),
         (
+            "call.resend",
+            json!({ "bot": 700_000_001, "region": region, "calls": [1] }),
+        ),
+        (
+            "call.give_up",
+            json!({ "bot": 700_000_001, "region": region, "calls": [1] }),
+        ),
+        (
             "rule.write",
             json!({
                 "bot": 700_000_001, "region": region,

@@ -131,6 +131,14 @@ pub async fn list(pool: &PgPool, bot: BotId, state: Option<State>, most: i64) ->
     store::list(pool, bot, state, most).await
 }
 
+/// Calls of a bot by their numbers.
+///
+/// # Errors
+/// When the database is away.
+pub async fn some(pool: &PgPool, bot: BotId, calls: &[i64]) -> sqlx::Result<Vec<Entry>> {
+    store::some(pool, bot, calls).await
+}
+
 pub(crate) fn seal(
     keys: &KeyStore,
     key: &DataKey,

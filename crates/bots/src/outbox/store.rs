@@ -75,24 +75,25 @@ pub struct Entry {
     pub changed_at: OffsetDateTime,
 }
 
-pub(super) async fn list(
-    pool: &PgPool,
-    bot: BotId,
-    state: Option<State>,
-    most: i64,
-) -> sqlx::Result<Vec<Entry>> {
-    let rows = sqlx::query!(
-        "SELECT outbox_id, effect, update_id, rule_id, chat_id, method, state, attempts, message_id, class, detail, created_at, changed_at
-         FROM outbox WHERE bot_id = $1 AND ($2::text IS NULL OR state = $2) ORDER BY outbox_id DESC LIMIT $3",
-        bot.0,
-        state.map(State::name),
-        most
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Entry {
+struct Row {
+    outbox_id: i64,
+    effect: String,
+    update_id: Option<i64>,
+    rule_id: Option<i64>,
+    chat_id: i64,
+    method: String,
+    state: String,
+    attempts: i32,
+    message_id: Option<i64>,
+    class: Option<String>,
+    detail: Option<String>,
+    created_at: OffsetDateTime,
+    changed_at: OffsetDateTime,
+}
+
+impl From<Row> for Entry {
+    fn from(row: Row) -> Entry {
+        Entry {
             id: row.outbox_id,
             effect: row.effect,
             update_id: row.update_id,
@@ -106,8 +107,40 @@ pub(super) async fn list(
             detail: row.detail,
             created_at: row.created_at,
             changed_at: row.changed_at,
-        })
-        .collect())
+        }
+    }
+}
+
+pub(super) async fn list(
+    pool: &PgPool,
+    bot: BotId,
+    state: Option<State>,
+    most: i64,
+) -> sqlx::Result<Vec<Entry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT outbox_id, effect, update_id, rule_id, chat_id, method, state, attempts, message_id, class, detail, created_at, changed_at
+         FROM outbox WHERE bot_id = $1 AND ($2::text IS NULL OR state = $2) ORDER BY outbox_id DESC LIMIT $3",
+        bot.0,
+        state.map(State::name),
+        most
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
+pub(super) async fn some(pool: &PgPool, bot: BotId, calls: &[i64]) -> sqlx::Result<Vec<Entry>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT outbox_id, effect, update_id, rule_id, chat_id, method, state, attempts, message_id, class, detail, created_at, changed_at
+         FROM outbox WHERE bot_id = $1 AND outbox_id = ANY($2) ORDER BY outbox_id",
+        bot.0,
+        calls
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Entry::from).collect())
 }
 
 /// A call that is due.

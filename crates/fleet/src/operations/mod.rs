@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the cell is asked meanwhile.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
-fn about(key: &str, row: &Row) -> Text {
+pub(crate) fn about(key: &str, row: &Row) -> Text {
     Text::new(key).with("bot", format!("@{}", row.username))
 }
 
@@ -43,7 +43,7 @@ fn refuse(key: &str, row: &Row) -> Failure {
     Failure::field("bot", Text::new(key).with("bot", row.username.as_str()))
 }
 
-fn facts(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> BTreeMap<String, Value> {
+pub(crate) fn facts(pairs: impl IntoIterator<Item = (&'static str, Value)>) -> BTreeMap<String, Value> {
     let pairs = pairs.into_iter();
     pairs.map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -66,7 +66,7 @@ fn not_stored(region: &RegionId, bot: i64, error: CatalogueError) -> StepFailure
 
 impl Room {
     /// A bot in its region.
-    async fn row(&self, region: &RegionId, bot: i64) -> Result<Row, Failure> {
+    pub(crate) async fn row(&self, region: &RegionId, bot: i64) -> Result<Row, Failure> {
         let found = store::bot(self.cell(region)?, bot).await;
         found
             .map_err(|error| away(region, &error))?
@@ -242,7 +242,7 @@ impl Room {
     }
 
     /// Readers hear of it at once, not with the next look.
-    fn tell(&self, region: &RegionId) {
+    pub(crate) fn tell(&self, region: &RegionId) {
         self.live.publish_volatile("bots", Some(region.as_str()));
     }
 }

@@ -1,0 +1,212 @@
+//! `/bots/{bot}/calls`: what a bot shall say, what became of it, and what it received and cannot use.
+
+use super::tabs::tabs;
+use crate::asked::asked;
+use crate::i18n::Ui;
+use crate::live::Live;
+use crate::pages::{param, query};
+use crate::ui::form::{action, plan_href, refused};
+use crate::ui::node::Node;
+use crate::ui::{age, empty, title};
+use bagua_markup::html;
+use bagua_model::access::Permission;
+use bagua_model::bots::calls::{
+    CALLS_AT_ONCE, CallState, CallView, CallsView, GiveUpCalls, ListCalls, QuarantinedView, ResendCalls,
+};
+use bagua_model::text::keys;
+use leptos::prelude::*;
+
+/// `/bots/:bot/calls`.
+pub fn page() -> Node {
+    let ui = Ui::get();
+    let live = Live::get();
+    let id = param("bot");
+    let state = query("state");
+    let bot = move || id.get().parse::<i64>().unwrap_or(0);
+    let list = asked(move || {
+        let state = state.get().parse().ok();
+        (ListCalls { bot: bot(), state }, live.bots.get())
+    });
+    html! {
+        {Node::follows(move || tabs(ui, &id.get(), "/calls"))}
+        {list.page(ui, move |view| whole(ui, bot(), &state.get(), view))}
+    }
+}
+
+fn whole(ui: Ui, bot: i64, state: &str, view: &CallsView) -> Node {
+    let reason =
+        crate::info().with_value(|info| refused(ui, info, Permission::BotsManage, Some(&view.region)));
+    let fact = |name: &'static str, value: i64| html! { <div><dt>{ui.t(name)}</dt><dd class="num">{value}</dd></div> };
+    let quarantined = i64::try_from(view.quarantined.len()).unwrap_or(i64::MAX);
+    html! {
+        {title(format!("@{} · {}", view.username, ui.t(keys::UI_BOTS_TAB_CALLS)))}
+        <div class="page-head">
+            <div>
+                <h1>{format!("@{} · {}", view.username, ui.t(keys::UI_BOTS_TAB_CALLS))}</h1>
+                <p class="page-state">{ui.t(keys::UI_CALLS_ABOUT)}</p>
+            </div>
+        </div>
+        <section class="card">
+            <dl class="facts">
+                {fact(keys::UI_CALLS_OPEN, view.open)}
+                {fact(keys::UI_CALLS_UNCERTAIN, view.uncertain)}
+                {fact(keys::UI_CALLS_QUARANTINED, quarantined)}
+            </dl>
+        </section>
+        <section class="card" id="calls">
+            <h2>{ui.t(keys::UI_CALLS_LIST)}</h2>
+            {states(ui, bot, state)}
+            {together(ui, bot, view, reason.as_ref())}
+            {if view.calls.is_empty() { empty(ui.t(keys::UI_CALLS_NONE), "") } else { calls(ui, bot, view, reason.as_ref()) }}
+        </section>
+        <section class="card" id="quarantine">
+            <h2>{ui.t(keys::UI_CALLS_QUARANTINE)}</h2>
+            <p class="field-help">{ui.t(keys::UI_CALLS_QUARANTINE_ABOUT)}</p>
+            {if view.quarantined.is_empty() { empty(ui.t(keys::UI_CALLS_QUARANTINE_NONE), "") } else { quarantine(ui, &view.quarantined) }}
+        </section>
+    }
+}
+
+/// Links to the calls of each state.
+fn states(ui: Ui, bot: i64, here: &str) -> Node {
+    let link = |state: &str, words: String| {
+        let query = if state.is_empty() {
+            String::new()
+        } else {
+            format!("?state={state}")
+        };
+        html! { <a href=format!("/bots/{bot}/calls{query}") aria-current=(state == here).then_some("page")>{words}</a> }
+    };
+    let some = ["uncertain", "failed", "pending", "sending", "sent"]
+        .into_iter()
+        .map(|state| link(state, ui.key(&format!("call.state.{state}"))))
+        .collect::<Node>();
+    html! {
+        <nav class="ranges" aria-label=ui.t(keys::UI_CALLS_STATES)>
+            {link("", ui.t(keys::UI_CALLS_ALL).to_owned())}
+            {some}
+        </nav>
+    }
+}
+
+/// One decision for all uncertain calls that the page shows.
+fn together(ui: Ui, bot: i64, view: &CallsView, reason: Option<&String>) -> Node {
+    let uncertain = view
+        .calls
+        .iter()
+        .filter(|call| call.state == CallState::Uncertain);
+    let calls: Vec<i64> = uncertain.map(|call| call.call).take(CALLS_AT_ONCE).collect();
+    if calls.len() < 2 || reason.is_some() {
+        return ().into();
+    }
+    let (back, region) = (format!("/bots/{bot}/calls"), view.region.clone());
+    let n = calls.len();
+    let again = ResendCalls {
+        bot,
+        region: region.clone(),
+        calls: calls.clone(),
+    };
+    let never = GiveUpCalls { bot, region, calls };
+    html! {
+        <div class="actions">
+            <a class="button small" href=plan_href(&again, &back)>{ui.tx(keys::UI_CALLS_RESEND_ALL, &[("n", &n)])}</a>
+            <a class="button small" href=plan_href(&never, &back)>{ui.tx(keys::UI_CALLS_GIVE_UP_ALL, &[("n", &n)])}</a>
+        </div>
+    }
+}
+
+fn class(state: CallState) -> &'static str {
+    match state {
+        CallState::Uncertain => "warning",
+        CallState::Failed => "critical",
+        CallState::Pending | CallState::Sending => "info",
+        CallState::Sent => "healthy",
+    }
+}
+
+/// Why a call stands as it stands.
+fn why(ui: Ui, call: &CallView) -> String {
+    let Some(class) = &call.class else {
+        return String::new();
+    };
+    match class.as_str() {
+        "owner_gone" | "given_up" | "unreadable" => ui.key(&format!("call.class.{class}")),
+        _ => ui.key(&format!("bot.error.{class}")),
+    }
+}
+
+fn calls(ui: Ui, bot: i64, view: &CallsView, reason: Option<&String>) -> Node {
+    let rows = view
+        .calls
+        .iter()
+        .map(|call| {
+            let class = class(call.state);
+            let why = why(ui, call);
+            let detail = call.detail.clone().unwrap_or_default();
+            html! {
+                <tr>
+                    <td class="num">{call.call}</td>
+                    <td><span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{ui.key(&format!("call.state.{}", call.state))}</span></td>
+                    <td><code>{call.method.clone()}</code></td>
+                    <td class="wrap"><span title=detail>{why}</span></td>
+                    <td class="num">{call.update.map_or_else(|| "–".to_owned(), |n| n.to_string())}</td>
+                    <td class="num">{call.attempts.to_string()}</td>
+                    <td class="num">{age(ui, call.changed_at)}</td>
+                    <td class="row-actions">{decisions(ui, bot, view, call, reason)}</td>
+                </tr>
+            }
+        })
+        .collect::<Node>();
+    html! {
+        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_CALLS_LIST)>
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_NUMBER)}</th>
+                        <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
+                        <th scope="col">{ui.t(keys::UI_CALLS_METHOD)}</th>
+                        <th scope="col">{ui.t(keys::UI_CALLS_WHY)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_CALLS_UPDATE)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_CALLS_ATTEMPTS)}</th>
+                        <th scope="col" class="num">{ui.t(keys::UI_CALLS_CHANGED)}</th>
+                        <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn decisions(ui: Ui, bot: i64, view: &CallsView, call: &CallView, reason: Option<&String>) -> Node {
+    let (back, region) = (format!("/bots/{bot}/calls"), view.region.clone());
+    let calls = vec![call.call];
+    let again = ResendCalls {
+        bot,
+        region: region.clone(),
+        calls: calls.clone(),
+    };
+    let never = GiveUpCalls { bot, region, calls };
+    let to = |href: String, words: &'static str| action(ui.t(words), href, "small", reason.cloned());
+    html! {
+        {matches!(call.state, CallState::Uncertain | CallState::Failed)
+            .then(|| to(plan_href(&again, &back), keys::UI_CALLS_RESEND))}
+        {matches!(call.state, CallState::Uncertain | CallState::Pending)
+            .then(|| to(plan_href(&never, &back), keys::UI_CALLS_GIVE_UP))}
+    }
+}
+
+fn quarantine(ui: Ui, list: &[QuarantinedView]) -> Node {
+    let rows = list
+        .iter()
+        .map(|row| {
+            html! {
+                <li class="row">
+                    <span class="row-main">{row.reason.clone()}<span class="row-sub num">{row.id}</span></span>
+                    <span class="row-age num">{age(ui, row.received_at)}</span>
+                </li>
+            }
+        })
+        .collect::<Node>();
+    html! { <ul class="rows">{rows}</ul> }
+}
