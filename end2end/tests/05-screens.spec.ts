@@ -59,7 +59,7 @@ test.beforeAll(async () => {
   });
   const operation = await submit("component.restart", { component: "us-east-1/runner" });
   await until(30, () => `${operation} goes on`, async () => (await ask("operations.get", { operation })).summary.state === "succeeded" || undefined);
-  await submit("rule.write", { bot: 700_000_001, region: "eu-west-1", says: { title: "Greets", enabled: false, matches: { contains: "hello", hours: { from: 1320, until: 360 } }, actions: [{ do: "reply", template: "Hello, {sender}!" }, { do: "tag", tag: "greeted" }] } });
+  await submit("rule.write", { bot: 700_000_001, region: (await ask("bots.one", { bot: 700_000_001 })).bot.region, says: { title: "Greets", enabled: false, matches: { contains: "hello", hours: { from: 1320, until: 360 } }, actions: [{ do: "reply", template: "Hello, {sender}!" }, { do: "tag", tag: "greeted" }] } });
   await submit("catalogue.write", { language: "en", key: "order.shipped", text: "Your order {number} is on its way." });
   await submit("catalogue.write", { language: "en", key: "order.late", text: "Your order {number} comes later than promised." });
   await submit("catalogue.write", { language: "zh-CN", key: "order.shipped", text: "您的订单 {number} 正在配送途中。" });

@@ -218,6 +218,8 @@ impl Answers<TryRule> for Room {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
     use bagua_model::bots::rules::{DayPart, RuleAction, RuleMatch};
 

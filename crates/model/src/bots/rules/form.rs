@@ -197,6 +197,8 @@ fn minute(typed: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     #[test]
