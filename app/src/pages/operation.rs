@@ -247,5 +247,6 @@ fn log(ui: Ui, o: &OperationView) -> Node {
             }
         })
         .collect::<Node>();
-    html! { <ul class="rows log">{lines}</ul> }
+    // It scrolls when it is long, so a keyboard must reach it.
+    html! { <ul class="rows log" tabindex="0" aria-label=ui.t(keys::UI_OPERATION_LOG)>{lines}</ul> }
 }
