@@ -59,7 +59,7 @@ test("a rule is tried on what is stored, goes live by a plan, and answers once",
   // Put live from the same form, by a plan.
   await page.locator("#edit").getByRole("button", { name: "Check and put live" }).click();
   await expect(page).toHaveURL(/operations\/new\?kind=rule\.write/);
-  await expect(page.locator("main")).toContainText("Of the newest 30 stored updates it would have matched 30.");
+  await expect(page.locator("main")).toContainText("Add the rule “Orders” to @rules_bot");
   await page.getByRole("button", { name: "Put live" }).click();
   await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
   await sim(`/bots/${id}/updates`, { message: { message_id: 900, from: { id: 42, is_bot: false, first_name: "Ada" }, chat: { id: 42, type: "private" }, date: Math.floor(Date.now() / 1000), text: "order 4711?" } });
