@@ -151,13 +151,13 @@ async function metricsPage() {
   return (await fetch(origin + "/metrics", { headers: { authorization: `Bearer ${token}` } })).text();
 }
 
-/** What an ordinary day costs. */
 /** A page. The server has closed the connection of an earlier call by now, which `fetch` may notice too late. */
 async function html(path, cookie) {
   const get = async () => (await fetch(origin + path, { headers: { cookie } })).text();
   return get().catch(get);
 }
 
+/** What an ordinary day costs. */
 async function ordinary(cookie, pid) {
   load("/healthz", cookie);
   const limit = load("/healthz", cookie);

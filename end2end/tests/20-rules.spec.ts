@@ -1,5 +1,5 @@
-// A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator; with the keyboard's
-// own way through a form, and the same without script.
+// A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator. (Without script:
+// server/tests/it/bots_rules.rs.)
 import { accessible, alive, expect, status, test } from "../support/app.js";
 import { ask, port, submit, until } from "../support/stack.js";
 

@@ -6,6 +6,7 @@ use crate::live::Live;
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::Node;
 use crate::ui::submit::{SubmitForm, button};
+use crate::ui::table::table;
 use crate::ui::{age, empty, title};
 use bagua_markup::html;
 use bagua_model::access::{
@@ -29,7 +30,7 @@ pub fn page() -> Node {
         </div>
         <section class="card">
             <h2>{ui.t(keys::UI_ACCESS_PEOPLE)}</h2>
-            {people.show(ui, move |list| table(ui, list))}
+            {people.show(ui, move |list| people_table(ui, list))}
         </section>
         <section class="card">
             <h2>{ui.t(keys::UI_ACCESS_SESSIONS)}</h2>
@@ -40,26 +41,22 @@ pub fn page() -> Node {
     }
 }
 
-fn table(ui: Ui, list: &[PersonView]) -> Node {
+fn people_table(ui: Ui, list: &[PersonView]) -> Node {
     let rows = list.iter().map(|p| row(ui, p)).collect::<Node>();
-    html! {
-        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_ACCESS_PEOPLE)>
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_NAME)}</th>
-                        <th scope="col">{ui.t(keys::UI_FIELD_EMAIL)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_ROLES)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_LAST_SIGN_IN)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_SESSIONS)}</th>
-                        <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
+    table(
+        ui,
+        ui.t(keys::UI_ACCESS_PEOPLE),
+        &[
+            (keys::UI_COLUMN_NAME, false),
+            (keys::UI_FIELD_EMAIL, false),
+            (keys::UI_COLUMN_STATE, false),
+            (keys::UI_COLUMN_ROLES, false),
+            (keys::UI_COLUMN_LAST_SIGN_IN, true),
+            (keys::UI_COLUMN_SESSIONS, true),
+            (keys::UI_ACTIONS, false),
+        ],
+        rows,
+    )
 }
 
 fn row(ui: Ui, p: &PersonView) -> Node {
@@ -129,21 +126,17 @@ fn session_table(ui: Ui, list: &[SessionView]) -> Node {
             }
         })
         .collect::<Node>();
-    html! {
-        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_ACCESS_SESSIONS)>
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_BROWSER)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_ADDRESS)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_SIGNED_IN)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_LAST_SEEN)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_COLUMN_EXPIRES)}</th>
-                        <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
+    table(
+        ui,
+        ui.t(keys::UI_ACCESS_SESSIONS),
+        &[
+            (keys::UI_COLUMN_BROWSER, false),
+            (keys::UI_COLUMN_ADDRESS, true),
+            (keys::UI_COLUMN_SIGNED_IN, true),
+            (keys::UI_COLUMN_LAST_SEEN, true),
+            (keys::UI_COLUMN_EXPIRES, true),
+            (keys::UI_ACTIONS, false),
+        ],
+        rows,
+    )
 }

@@ -9,6 +9,7 @@ use crate::ui::form::{action, escape, plan_href, refused};
 use crate::ui::get_form::get_form;
 use crate::ui::node::Node;
 use crate::ui::submit::{SubmitForm, Then};
+use crate::ui::table::table;
 use crate::ui::{age, empty, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -150,24 +151,20 @@ fn catalogues(ui: Ui, list: &[CatalogueView]) -> Node {
             }
         })
         .collect::<Node>();
-    html! {
-        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_LOCALIZATION_CATALOGUES)>
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">{ui.t(keys::UI_LOCALIZATION_LANGUAGE)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_REGION)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_LOCALIZATION_TEXTS)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_LOCALIZATION_MISSING)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_LOCALIZATION_WRONG)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_LOCALIZATION_CHANGED)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
+    table(
+        ui,
+        ui.t(keys::UI_LOCALIZATION_CATALOGUES),
+        &[
+            (keys::UI_LOCALIZATION_LANGUAGE, false),
+            (keys::UI_COLUMN_REGION, false),
+            (keys::UI_COLUMN_STATE, false),
+            (keys::UI_LOCALIZATION_TEXTS, true),
+            (keys::UI_LOCALIZATION_MISSING, true),
+            (keys::UI_LOCALIZATION_WRONG, true),
+            (keys::UI_LOCALIZATION_CHANGED, true),
+        ],
+        rows,
+    )
 }
 
 /// Who may not write sees the texts without their forms.

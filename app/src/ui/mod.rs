@@ -10,6 +10,7 @@ pub mod range;
 pub mod rows;
 pub mod state;
 pub mod submit;
+pub mod table;
 pub mod trigram;
 pub mod views;
 

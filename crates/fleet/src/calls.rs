@@ -3,7 +3,7 @@
 use crate::operations::{about, facts};
 use crate::{Room, away};
 use async_trait::async_trait;
-use bagua_bots::outbox::{self, Entry, OutboxError, State};
+use bagua_bots::outbox::{self, Entry, OutboxError};
 use bagua_bots::{BotId, fleet};
 use bagua_core::{Answers, AskContext, Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::bots::calls::{
@@ -19,31 +19,11 @@ use serde_json::json;
 /// Writes the decision down.
 const DECIDE: &str = "write-decision";
 
-fn state(state: State) -> CallState {
-    match state {
-        State::Pending => CallState::Pending,
-        State::Sending => CallState::Sending,
-        State::Sent => CallState::Sent,
-        State::Uncertain => CallState::Uncertain,
-        State::Failed => CallState::Failed,
-    }
-}
-
-fn wanted(state: CallState) -> State {
-    match state {
-        CallState::Pending => State::Pending,
-        CallState::Sending => State::Sending,
-        CallState::Sent => State::Sent,
-        CallState::Uncertain => State::Uncertain,
-        CallState::Failed => State::Failed,
-    }
-}
-
 fn view(entry: Entry) -> CallView {
     CallView {
         call: entry.id,
         method: entry.method,
-        state: state(entry.state),
+        state: entry.state,
         update: entry.update_id,
         rule: entry.rule_id,
         attempts: entry.attempts,
@@ -62,7 +42,7 @@ impl Answers<ListCalls> for Room {
         let (pool, bot) = (self.cell(&region)?, BotId(query.bot));
         let most = i64::from(CALLS_MOST);
         let (calls, quarantined) = tokio::try_join!(
-            outbox::list(pool, bot, query.state.map(wanted), most),
+            outbox::list(pool, bot, query.state, most),
             fleet::quarantine(pool, bot, most)
         )
         .map_err(|error| away(&region, &error))?;
@@ -85,28 +65,31 @@ impl Answers<ListCalls> for Room {
 }
 
 /// What a person decides of calls.
-#[derive(Clone, Copy)]
-struct Decision {
-    /// States in which it can be decided.
-    of: &'static [State],
-    /// The state that it leads to, or one behind that.
-    is_done: fn(&Entry) -> bool,
-    summary: &'static str,
-    change: &'static str,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Resend,
+    GiveUp,
 }
 
-const RESEND: Decision = Decision {
-    of: &[State::Uncertain, State::Failed],
-    is_done: |call| matches!(call.state, State::Pending | State::Sending | State::Sent),
-    summary: keys::PLAN_CALL_RESEND,
-    change: keys::PLAN_CALL_RESENDS,
-};
-const GIVE_UP: Decision = Decision {
-    of: &[State::Uncertain, State::Pending],
-    is_done: |call| call.state == State::Failed,
-    summary: keys::PLAN_CALL_GIVE_UP,
-    change: keys::PLAN_CALL_GIVES_UP,
-};
+impl Decision {
+    /// Whether it can be decided of a call in this state.
+    fn fits(self, state: CallState) -> bool {
+        use CallState as C;
+        match self {
+            Decision::Resend => matches!(state, C::Uncertain | C::Failed),
+            Decision::GiveUp => matches!(state, C::Uncertain | C::Pending),
+        }
+    }
+
+    /// Whether a call in this state has been decided of, or is further than that.
+    fn is_done(self, state: CallState) -> bool {
+        use CallState as C;
+        match self {
+            Decision::Resend => matches!(state, C::Pending | C::Sending | C::Sent),
+            Decision::GiveUp => state == C::Failed,
+        }
+    }
+}
 
 impl Room {
     async fn calls(&self, region: &RegionId, bot: i64, calls: &[i64]) -> Result<Vec<Entry>, Failure> {
@@ -127,20 +110,26 @@ impl Room {
     ) -> Result<Plan, Failure> {
         let row = self.row(region, bot).await?;
         let found = self.calls(region, bot, calls).await?;
-        let fits = found.iter().all(|call| decision.of.contains(&call.state));
-        if !fits || found.len() != calls.len() {
+        if !found.iter().all(|call| decision.fits(call.state)) || found.len() != calls.len() {
             return Err(changed());
         }
-        let uncertain = found.iter().filter(|call| call.state == State::Uncertain).count();
+        let uncertain = found
+            .iter()
+            .filter(|call| call.state == CallState::Uncertain)
+            .count();
+        let (summary, change) = match decision {
+            Decision::Resend => (keys::PLAN_CALL_RESEND, keys::PLAN_CALL_RESENDS),
+            Decision::GiveUp => (keys::PLAN_CALL_GIVE_UP, keys::PLAN_CALL_GIVES_UP),
+        };
         let mut plan = Plan {
-            summary: about(decision.summary, &row).with("n", calls.len()),
+            summary: about(summary, &row).with("n", calls.len()),
             changes: found
                 .iter()
                 .map(|call| {
-                    Text::new(decision.change)
+                    Text::new(change)
                         .with("call", call.id)
                         .with("method", &call.method)
-                        .with("state", format!("@call.state.{}", call.state.name()))
+                        .with("state", format!("@call.state.{}", call.state))
                 })
                 .collect(),
             facts: facts([("calls", json!(calls))]),
@@ -149,7 +138,7 @@ impl Room {
             steps: vec![DECIDE.to_owned()],
             approval: None,
         };
-        if decision.summary == RESEND.summary && uncertain > 0 {
+        if decision == Decision::Resend && uncertain > 0 {
             plan.warnings
                 .push(Text::new(keys::PLAN_CALL_TWICE).with("n", uncertain));
         }
@@ -168,20 +157,20 @@ impl Room {
                 DECIDE,
                 || async {
                     let found = self.calls(region, bot, calls).await?;
-                    Ok(found.iter().all(decision.is_done).then_some(found.len() as u64))
+                    let done = found.iter().all(|call| decision.is_done(call.state));
+                    Ok(done.then_some(found.len() as u64))
                 },
                 || async {
                     let mut decided = 0;
                     for call in self.calls(region, bot, calls).await? {
                         // Of a run that was broken off.
-                        if (decision.is_done)(&call) {
+                        if decision.is_done(call.state) {
                             decided += 1;
                             continue;
                         }
-                        let done = if decision.summary == RESEND.summary {
-                            outbox::resend(pool, BotId(bot), call.id).await
-                        } else {
-                            outbox::give_up(pool, BotId(bot), call.id).await
+                        let done = match decision {
+                            Decision::Resend => outbox::resend(pool, BotId(bot), call.id).await,
+                            Decision::GiveUp => outbox::give_up(pool, BotId(bot), call.id).await,
                         };
                         match done {
                             Ok(()) => decided += 1,
@@ -228,5 +217,5 @@ macro_rules! handles {
     };
 }
 
-handles!(ResendCalls, RESEND);
-handles!(GiveUpCalls, GIVE_UP);
+handles!(ResendCalls, Decision::Resend);
+handles!(GiveUpCalls, Decision::GiveUp);

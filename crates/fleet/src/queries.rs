@@ -1,6 +1,7 @@
 //! `bots.list` from memory, the others from the cell.
 
 use crate::fleet::{Extra, view};
+use crate::watch::COUNTING_TIME;
 use crate::{Room, away, store};
 use async_trait::async_trait;
 use bagua_bots::ingest::context;
@@ -14,6 +15,7 @@ use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
 use bagua_telegram::RawUpdate;
 use sqlx::PgPool;
+use tokio::time::timeout;
 
 impl Room {
     /// The cell of a bot that the asker may see. Every cell that they reach is asked: a bot that was added a moment ago is
@@ -83,15 +85,15 @@ impl Answers<GetBot> for Room {
     async fn answer(&self, cx: &AskContext, query: GetBot) -> Result<BotDetail, Failure> {
         let (region, row) = self.find(cx, query.bot).await?;
         let pool: &PgPool = self.cell(&region)?;
-        let (timeline, counts) = tokio::try_join!(
-            store::timeline(pool, query.bot),
-            counts::counts(pool, BotId(query.bot))
-        )
-        .map_err(|error| away(&region, &error))?;
+        // A ledger that takes long to count keeps the page from nothing else: it is shown as not counted.
+        let counting = timeout(COUNTING_TIME, counts::counts(pool, BotId(query.bot)));
+        let (timeline, counts) = tokio::join!(store::timeline(pool, query.bot), counting);
+        let timeline = timeline.map_err(|error| away(&region, &error))?;
+        let counts = counts.ok().transpose().map_err(|error| away(&region, &error))?;
         let seen = self.fleet.load();
         let seen = seen.find(query.bot);
         let extra = Extra {
-            counts: Some((counts, cx.now)),
+            counts: counts.map(|counts| (counts, cx.now)),
             count_tried: None,
             pending: seen.and_then(|view| view.pending.zip(view.asked_at)),
             lag: seen.map(|view| (0, view.lag_ms)),

@@ -2,7 +2,7 @@
 
 use crate::{Room, away};
 use async_trait::async_trait;
-use bagua_bots::rules::{self, Facts, Rule, RuleError, RuleSet, RuleStoreError, What};
+use bagua_bots::rules::{self, Facts, Rule, RuleError, RuleSet, RuleStoreError, TemplateError, What};
 use bagua_bots::{BotId, fleet};
 use bagua_core::{Answers, AskContext};
 use bagua_keys::KeyError;
@@ -10,26 +10,15 @@ use bagua_model::bots::rules::{
     ListRuleVersions, ListRules, RuleInput, RuleView, RulesView, TRIAL_MOST, TRIAL_SAMPLES, Trial,
     TrialSample, TryRule,
 };
-use bagua_model::failure::Failure;
+use bagua_model::failure::{Failure, FailureKind};
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 
 /// The longest title, in characters.
 const LONGEST_TITLE: usize = 120;
 /// How long a trial reads; what it has read by then is its answer.
 const TRIAL_TIME: Duration = Duration::from_secs(5);
-
-/// The same thing of the other crate: both sides have one form as JSON, which tests hold them to.
-fn same<A: Serialize, B: DeserializeOwned>(value: &A) -> Result<B, Failure> {
-    let value = serde_json::to_value(value).and_then(serde_json::from_value);
-    value.map_err(|error| {
-        tracing::error!(%error, "a rule cannot be carried over");
-        Failure::internal()
-    })
-}
 
 /// A rule of the runtime from what somebody wrote.
 pub(crate) fn written(says: &RuleInput, id: i64, version: i32, position: i32) -> Result<Rule, Failure> {
@@ -44,8 +33,8 @@ pub(crate) fn written(says: &RuleInput, id: i64, version: i32, position: i32) ->
         title: says.title.clone(),
         enabled: says.enabled,
         stops: says.stops,
-        matches: same(&says.matches)?,
-        actions: same(&says.actions)?,
+        matches: says.matches.clone(),
+        actions: says.actions.clone(),
     };
     rules::check(&rule).map_err(|error| refused(&error))?;
     Ok(rule)
@@ -55,53 +44,64 @@ pub(crate) fn written(says: &RuleInput, id: i64, version: i32, position: i32) ->
 pub(crate) fn refused(error: &RuleError) -> Failure {
     match error {
         RuleError::Pattern(why) => Failure::field("pattern", Text::new(keys::FIELD_PATTERN).with("why", why)),
-        RuleError::Template(error) => Failure::field(
-            "with1",
-            Text::new(keys::FIELD_TEMPLATE).with("why", error.to_string()),
-        ),
+        RuleError::Template(step, error) => Failure::field(&value_of(*step), template(error)),
         RuleError::NoAction => Failure::field("do1", Text::new(keys::FIELD_RULE_ACTION)),
         RuleError::TooManyActions => Failure::field(
             "actions",
             Text::new(keys::FIELD_RULE_ACTIONS).with("most", rules::MOST_ACTIONS),
         ),
-        RuleError::Incomplete => Failure::field("with1", Text::new(keys::FIELD_RULE_INCOMPLETE)),
+        RuleError::Incomplete(step) => {
+            Failure::field(&value_of(*step), Text::new(keys::FIELD_RULE_INCOMPLETE))
+        }
         RuleError::Hours => Failure::field("from", Text::new(keys::FIELD_HOURS)),
     }
+}
+
+/// The form's field with the tag, chat or text of an action, counted from 0.
+fn value_of(step: usize) -> String {
+    format!("with{}", step + 1)
+}
+
+fn template(error: &TemplateError) -> Text {
+    match error {
+        TemplateError::Empty => Text::new(keys::FIELD_TEMPLATE_EMPTY),
+        TemplateError::Unknown(name) => Text::new(keys::FIELD_TEMPLATE_UNKNOWN).with("name", name),
+        TemplateError::Unclosed => Text::new(keys::FIELD_TEMPLATE_UNCLOSED),
+    }
+}
+
+/// Somebody changed the rules since they were looked at.
+pub(crate) fn changed() -> Failure {
+    Failure::new(FailureKind::Conflict, Text::new(keys::FAILURE_RULE_CHANGED))
 }
 
 /// What is wrong with keeping one.
 pub(crate) fn not_kept(region: &RegionId, error: RuleStoreError) -> Failure {
     match error {
         RuleStoreError::Rule(error) => refused(&error),
-        RuleStoreError::Changed => Failure::new(
-            bagua_model::failure::FailureKind::Conflict,
-            Text::new(keys::FAILURE_RULE_CHANGED),
-        ),
+        RuleStoreError::Changed => changed(),
         RuleStoreError::Refused(why) => {
             tracing::warn!(%region, why, "a rule was not kept");
-            Failure::new(
-                bagua_model::failure::FailureKind::Conflict,
-                Text::new(keys::FAILURE_RULE_CHANGED),
-            )
+            changed()
         }
         RuleStoreError::Database(error) => away(region, &error),
     }
 }
 
-pub(crate) fn view(past: rules::Past) -> Result<RuleView, Failure> {
+fn view(past: rules::Past) -> RuleView {
     let rule = past.rule;
-    Ok(RuleView {
+    RuleView {
         rule: rule.id,
         version: rule.version,
         says: RuleInput {
             title: rule.title,
             enabled: rule.enabled,
             stops: rule.stops,
-            matches: same(&rule.matches)?,
-            actions: same(&rule.actions)?,
+            matches: rule.matches,
+            actions: rule.actions,
         },
         changed_at: past.at,
-    })
+    }
 }
 
 impl Room {
@@ -109,17 +109,11 @@ impl Room {
     pub(crate) async fn rules(&self, region: &RegionId, bot: i64) -> Result<Vec<RuleView>, Failure> {
         let past = rules::versions(self.cell(region)?, BotId(bot), None).await;
         let past = past.map_err(|error| away(region, &error))?;
-        past.into_iter().map(view).collect()
+        Ok(past.into_iter().map(view).collect())
     }
 
     /// Runs a rule over the newest stored updates, without doing anything.
-    pub(crate) async fn trial(
-        &self,
-        region: &RegionId,
-        bot: i64,
-        mut rule: Rule,
-        most: u32,
-    ) -> Result<Trial, Failure> {
+    async fn trial(&self, region: &RegionId, bot: i64, mut rule: Rule, most: u32) -> Result<Trial, Failure> {
         rule.enabled = true;
         let set = RuleSet::new(vec![rule]).map_err(|(_, error)| refused(&error))?;
         let updates = fleet::updates(self.cell(region)?, BotId(bot), None, i64::from(most)).await;
@@ -199,7 +193,7 @@ impl Answers<ListRuleVersions> for Room {
         if past.is_empty() {
             return Err(Failure::not_found(query.rule));
         }
-        past.into_iter().map(view).collect()
+        Ok(past.into_iter().map(view).collect())
     }
 }
 
@@ -224,43 +218,6 @@ mod tests {
     use bagua_model::bots::rules::{DayPart, RuleAction, RuleMatch};
 
     #[test]
-    fn every_part_of_a_rule_is_the_same_in_the_runtime() {
-        let says = RuleInput {
-            title: "All of it".to_owned(),
-            enabled: true,
-            stops: true,
-            matches: RuleMatch {
-                kinds: vec!["message".to_owned()],
-                chats: vec![-100],
-                senders: vec![7],
-                contains: Some("order".to_owned()),
-                pattern: Some("order (\\d+)".to_owned()),
-                languages: vec!["pt".to_owned()],
-                media: vec!["photo".to_owned()],
-                hours: Some(DayPart { from: 1, until: 2 }),
-            },
-            actions: vec![
-                RuleAction::Drop,
-                RuleAction::Tag {
-                    tag: "orders".to_owned(),
-                },
-                RuleAction::Forward { to: -200 },
-                RuleAction::Reply {
-                    template: "Order {1}".to_owned(),
-                    quote: true,
-                },
-                RuleAction::Answer {
-                    template: String::new(),
-                },
-            ],
-        };
-        let rule = written(&says, 3, 4, 5).unwrap();
-        assert_eq!((rule.id, rule.version, rule.position), (3, 4, 5));
-        let at = time::OffsetDateTime::UNIX_EPOCH;
-        assert_eq!(view(rules::Past { rule, at }).unwrap().says, says);
-    }
-
-    #[test]
     fn what_is_wrong_with_a_rule_is_said_at_its_field() {
         let rule = |says: fn(&mut RuleInput)| {
             let mut rule = RuleInput {
@@ -280,8 +237,16 @@ mod tests {
             "pattern"
         );
         assert_eq!(
-            rule(|rule| rule.actions = vec![RuleAction::Forward { to: 0 }]),
-            "with1"
+            rule(|rule| rule.actions.push(RuleAction::Forward { to: 0 })),
+            "with2"
+        );
+        assert_eq!(
+            rule(|rule| {
+                rule.actions.push(RuleAction::Answer {
+                    template: "{nobody}".to_owned(),
+                });
+            }),
+            "with2"
         );
         assert_eq!(
             rule(|rule| rule.matches.hours = Some(DayPart {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Counting a ledger may take this share of the time: a large one is counted less often.
 const COUNTING_SHARE: u32 = 20;
 /// How long one look counts; a bot whose rows take longer is not counted.
-const COUNTING_TIME: Duration = Duration::from_secs(1);
+pub(crate) const COUNTING_TIME: Duration = Duration::from_secs(1);
 /// Bots whose last message is opened with one look, to see how late it was.
 const LAGS: usize = 50;
 /// Bots that Telegram is asked about with one look, the longest not asked first.

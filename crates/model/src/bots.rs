@@ -203,7 +203,7 @@ pub struct LeaseEvent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BotDetail {
-    /// The bot, its ledger counted for this answer.
+    /// The bot, its ledger counted for this answer unless that takes longer than a second.
     pub bot: BotView,
     /// Who owned it, newest first, 50 at most.
     pub timeline: Vec<LeaseEvent>,

@@ -58,15 +58,6 @@ pub async fn replace(
     plan(state, identity, back, Ok(operation)).await
 }
 
-/// Fields of `POST /bots/{bot}/rules` beside those of the rule.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub struct WhichRule {
-    place: String,
-    rule: String,
-    version: String,
-}
-
 /// `POST /bots/{bot}/rules`: to the plan of writing a rule.
 pub async fn write_rule(
     State(state): State<AppState>,
@@ -74,28 +65,28 @@ pub async fn write_rule(
     Path(bot): Path<i64>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    // Twice, because a flattened form reads no numbers and no defaults.
-    let encoded = serde_urlencoded::to_string(&fields).unwrap_or_default();
-    let which: WhichRule = serde_urlencoded::from_str(&encoded).unwrap_or_default();
-    let form: RuleForm = serde_urlencoded::from_str(&encoded).unwrap_or_default();
-    // A rule that is looked at stays in the address of a form that comes back.
-    let path = match which.rule.as_str() {
-        "" => format!("/bots/{bot}/rules"),
-        rule => format!(
-            "/bots/{bot}/rules?rule={}",
-            rule.parse::<i64>().unwrap_or_default()
-        ),
+    let said = |name: &str| {
+        let field = fields.iter().find(|(field, _)| field == name);
+        field.map(|(_, value)| value.clone()).unwrap_or_default()
     };
-    let operation = form.rule().map(|says| WriteRule {
+    // 0 is a new rule.
+    let rule: i64 = said("rule").parse().unwrap_or_default();
+    let form = format!("/bots/{bot}/rules");
+    // A rule that is looked at stays in the address of a form that comes back.
+    let path = match rule {
+        0 => form.clone(),
+        rule => format!("{form}?rule={rule}"),
+    };
+    let operation = RuleForm::read(said).rule().map(|says| WriteRule {
         bot,
-        region: RegionId::new(which.place.as_str()),
-        rule: which.rule.parse().unwrap_or_default(),
-        version: which.version.parse().unwrap_or_default(),
+        region: RegionId::new(said("place")),
+        rule,
+        version: said("version").parse().unwrap_or_default(),
         says,
     });
     let back = Back {
         path: &path,
-        form: &format!("bots/{bot}/rules"),
+        form: &form[1..],
         values: fields,
     };
     plan(state, identity, back, operation).await

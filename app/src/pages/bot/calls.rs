@@ -7,6 +7,7 @@ use crate::live::Live;
 use crate::pages::{param, query};
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::Node;
+use crate::ui::table::table;
 use crate::ui::{age, empty, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -157,25 +158,21 @@ fn calls(ui: Ui, bot: i64, view: &CallsView, reason: Option<&String>) -> Node {
             }
         })
         .collect::<Node>();
-    html! {
-        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_CALLS_LIST)>
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_NUMBER)}</th>
-                        <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
-                        <th scope="col">{ui.t(keys::UI_CALLS_METHOD)}</th>
-                        <th scope="col">{ui.t(keys::UI_CALLS_WHY)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_CALLS_UPDATE)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_CALLS_ATTEMPTS)}</th>
-                        <th scope="col" class="num">{ui.t(keys::UI_CALLS_CHANGED)}</th>
-                        <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
+    table(
+        ui,
+        ui.t(keys::UI_CALLS_LIST),
+        &[
+            (keys::UI_BOTS_COLUMN_NUMBER, true),
+            (keys::UI_COLUMN_STATE, false),
+            (keys::UI_CALLS_METHOD, false),
+            (keys::UI_CALLS_WHY, false),
+            (keys::UI_CALLS_UPDATE, true),
+            (keys::UI_CALLS_ATTEMPTS, true),
+            (keys::UI_CALLS_CHANGED, true),
+            (keys::UI_ACTIONS, false),
+        ],
+        rows,
+    )
 }
 
 fn decisions(ui: Ui, bot: i64, view: &CallsView, call: &CallView, reason: Option<&String>) -> Node {

@@ -10,6 +10,7 @@ use crate::live::Live;
 use crate::pages::{param, query};
 use crate::ui::form::{action, flash_of, plan_href, refused};
 use crate::ui::node::Node;
+use crate::ui::table::table;
 use crate::ui::{age, empty, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -34,7 +35,7 @@ pub fn page() -> Node {
     let form = format!("bots/{}/rules", id.get_untracked());
     let flash = crate::info().with_value(|info| flash_of(info, &form));
     let list = asked(move || (ListRules { bot: bot() }, live.bots.get()));
-    let typed = move || address.with(|map| editor::form_of(|name| map.get(name).unwrap_or_default()));
+    let typed = move || address.with(|map| RuleForm::read(|name| map.get(name).unwrap_or_default()));
     let trial = Node::follows(move || {
         if trying.get() != "1" {
             return ().into();
@@ -196,21 +197,17 @@ fn tried(ui: Ui, trial: &Trial) -> Node {
         })
         .collect::<Node>();
     let table = (!trial.samples.is_empty()).then(|| {
-        html! {
-            <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_RULES_TRIAL)>
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_NUMBER)}</th>
-                            <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_KIND)}</th>
-                            <th scope="col">{ui.t(keys::UI_RULES_EFFECTS)}</th>
-                            <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_RECEIVED)}</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        }
+        table(
+            ui,
+            ui.t(keys::UI_RULES_TRIAL),
+            &[
+                (keys::UI_BOTS_COLUMN_NUMBER, true),
+                (keys::UI_BOTS_COLUMN_KIND, false),
+                (keys::UI_RULES_EFFECTS, false),
+                (keys::UI_BOTS_COLUMN_RECEIVED, true),
+            ],
+            rows,
+        )
     });
     let unreadable = (trial.unreadable > 0)
         .then(|| html! { <p>{ui.tx(keys::UI_RULES_TRIAL_UNREADABLE, &[("n", &trial.unreadable)])}</p> });

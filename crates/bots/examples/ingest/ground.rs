@@ -167,6 +167,14 @@ pub async fn run_as_child() -> Result<()> {
     Ok(())
 }
 
+/// Figures of a database that does not flush mean nothing.
+pub async fn flushes() -> Result<()> {
+    let data = database_of(Kind::Data).await?;
+    let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&data.owner).await?;
+    ensure!(fsync == "on", "the database has fsync {fsync}: run ./dev bench");
+    Ok(())
+}
+
 /// What lies at `share` of sorted figures.
 pub fn quantile(sorted: &[i64], share: f64) -> Result<i64> {
     let last = sorted.len().checked_sub(1).context("nothing was measured")?;

@@ -28,6 +28,7 @@ async fn main() -> Result<()> {
     if let Some(odd) = wanted.iter().find(|part| !PARTS.contains(&part.as_str())) {
         bail!("there is no part {odd}; there are {}", PARTS.join(", "));
     }
+    ground::flushes().await?;
     for part in PARTS {
         if !wanted.is_empty() && !wanted.iter().any(|name| name == part) {
             continue;

@@ -7,6 +7,8 @@
 
 pub(crate) mod buckets;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 pub use store::{Entry, State};
 

@@ -1,48 +1,11 @@
 //! The statements behind the outbox. Every write of an owner looks at its lease in the same statement.
 
 use crate::{BotId, Fence};
+pub use bagua_model::bots::calls::CallState as State;
 use sqlx::PgPool;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use time::OffsetDateTime;
-
-/// Where a call is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// It will be made.
-    Pending,
-    /// It is being made.
-    Sending,
-    /// Telegram confirmed it.
-    Sent,
-    /// It was being made when its owner died, or when the answer did not come. Nobody knows whether Telegram saw it.
-    Uncertain,
-    /// It will not be made; the class says why.
-    Failed,
-}
-
-impl State {
-    /// As it stands in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Pending => "pending",
-            State::Sending => "sending",
-            State::Sent => "sent",
-            State::Uncertain => "uncertain",
-            State::Failed => "failed",
-        }
-    }
-
-    fn read(name: &str) -> State {
-        match name {
-            "pending" => State::Pending,
-            "sending" => State::Sending,
-            "sent" => State::Sent,
-            "uncertain" => State::Uncertain,
-            _ => State::Failed,
-        }
-    }
-}
 
 /// A call in the outbox.
 #[derive(Clone, Debug)]
@@ -100,7 +63,8 @@ impl From<Row> for Entry {
             rule_id: row.rule_id,
             chat: row.chat_id,
             method: row.method,
-            state: State::read(&row.state),
+            // The table's CHECK knows the same words.
+            state: row.state.parse().unwrap_or(State::Failed),
             attempts: row.attempts,
             message_id: row.message_id,
             class: row.class,
@@ -122,7 +86,7 @@ pub(super) async fn list(
         "SELECT outbox_id, effect, update_id, rule_id, chat_id, method, state, attempts, message_id, class, detail, created_at, changed_at
          FROM outbox WHERE bot_id = $1 AND ($2::text IS NULL OR state = $2) ORDER BY outbox_id DESC LIMIT $3",
         bot.0,
-        state.map(State::name),
+        state.map(State::as_str),
         most
     )
     .fetch_all(pool)
@@ -219,14 +183,14 @@ pub(crate) struct Claim {
 pub(crate) async fn claim(pool: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<Option<Vec<i64>>>> {
     let bots: Vec<i64> = claims.iter().map(|claim| claim.bot.0).collect();
     let fences: Vec<i64> = claims.iter().map(|claim| claim.fence.0).collect();
-    let of: Vec<i64> = claims
-        .iter()
-        .flat_map(|claim| claim.calls.iter().map(|_| claim.bot.0))
-        .collect();
-    let calls: Vec<i64> = claims
-        .iter()
-        .flat_map(|claim| claim.calls.iter().copied())
-        .collect();
+    let (mut of, mut under, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    for claim in claims {
+        for call in &claim.calls {
+            of.push(claim.bot.0);
+            under.push(claim.fence.0);
+            calls.push(*call);
+        }
+    }
     let rows = sqlx::query!(
         r#"WITH held AS MATERIALIZED (
              SELECT l.bot_id, l.fence FROM bot_leases l
@@ -234,7 +198,8 @@ pub(crate) async fn claim(pool: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<O
              ORDER BY l.bot_id FOR SHARE OF l
          ), claimed AS (
              UPDATE outbox o SET state = 'sending', fence = held.fence, attempts = attempts + 1, changed_at = now()
-             FROM unnest($3::bigint[], $4::bigint[]) AS c (bot, id) JOIN held ON held.bot_id = c.bot
+             FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS c (bot, fence, id)
+             JOIN held ON held.bot_id = c.bot AND held.fence = c.fence
              WHERE o.outbox_id = c.id AND o.bot_id = c.bot AND o.state = 'pending' RETURNING o.bot_id, o.outbox_id
          )
          SELECT bot_id AS "bot!", fence, NULL::bigint AS call FROM held
@@ -242,6 +207,7 @@ pub(crate) async fn claim(pool: &PgPool, claims: &[Claim]) -> sqlx::Result<Vec<O
         &bots,
         &fences,
         &of,
+        &under,
         &calls
     )
     .fetch_all(pool)
@@ -308,10 +274,11 @@ pub(crate) async fn settle(pool: &PgPool, settled: &[(i64, Fence, Settled)]) -> 
          WHERE o.outbox_id = s.id AND o.fence = s.fence AND o.state IN ('sending', 'uncertain')",
         &calls,
         &fences,
-        &of(|s| Some(s.state.name().to_owned())) as &[Option<String>],
+        &of(|s| Some(s.state.as_str().to_owned())) as &[Option<String>],
         &messages as &[Option<i64>],
         &of(|s| s.class.map(str::to_owned)) as &[Option<String>],
-        &of(|s| s.detail.clone()) as &[Option<String>],
+        // PostgreSQL stores no zero in a text, and one such text must not keep the others of its group from being written.
+        &of(|s| s.detail.as_ref().map(|detail| detail.replace('\0', ""))) as &[Option<String>],
         &pauses
     )
     .execute(pool)

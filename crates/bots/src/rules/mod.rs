@@ -12,9 +12,10 @@ pub(crate) use store::migrate_chat;
 pub use store::{Past, RuleStoreError, enabled, list, order, remove, save, save_for, versions, written_by};
 pub use template::{Template, TemplateError};
 
+// What people write and what runs is one thing.
+pub use bagua_model::bots::rules::{DayPart, RuleAction as Action, RuleMatch as Matches};
 use bagua_telegram::{Header, Kind, json};
 use regex::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -28,83 +29,6 @@ const LONGEST_MESSAGE: usize = 4_096;
 const LONGEST_NOTE: usize = 200;
 /// How many actions one rule may have.
 pub const MOST_ACTIONS: usize = 10;
-
-/// Which updates a rule is about: all of its conditions hold. An empty list holds for every update.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Matches {
-    /// Names of kinds, as Telegram calls them.
-    pub kinds: Vec<String>,
-    /// Numbers of chats.
-    pub chats: Vec<i64>,
-    /// Numbers of senders.
-    pub senders: Vec<i64>,
-    /// The text or caption contains this, in whatever case.
-    pub contains: Option<String>,
-    /// The text or caption matches this regular expression (syntax of the crate `regex`).
-    pub pattern: Option<String>,
-    /// Languages of senders' programs, as IETF tags; `pt` holds for `pt-BR` too.
-    pub languages: Vec<String>,
-    /// Kinds of media, as Telegram's fields are called.
-    pub media: Vec<String>,
-    /// When the message was written.
-    pub hours: Option<DayPart>,
-}
-
-/// A part of the day, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DayPart {
-    /// Minute of the day with which it begins.
-    pub from: u16,
-    /// Minute of the day before which it ends; not behind `from` means on the next day.
-    pub until: u16,
-}
-
-impl DayPart {
-    /// Whether a time lies in it; `date` in seconds of the epoch.
-    fn holds(self, date: i64) -> bool {
-        let minute = date.rem_euclid(86_400) / 60;
-        let (from, until) = (i64::from(self.from), i64::from(self.until));
-        if from < until {
-            (from..until).contains(&minute)
-        } else {
-            minute >= from || minute < until
-        }
-    }
-}
-
-/// What a rule does. The place in the rule's list is the effect's step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Action {
-    /// Nothing more is done with the update. It stays stored, marked as dropped.
-    Drop,
-    /// Marks the update.
-    Tag {
-        /// The mark.
-        tag: String,
-    },
-    /// Forwards the message to another chat.
-    Forward {
-        /// The chat's number.
-        to: i64,
-    },
-    /// Answers in the chat. Never answers a bot: two that answer each other would not end.
-    Reply {
-        /// See [`Template`].
-        template: String,
-        /// Whether the answer quotes the message.
-        #[serde(default)]
-        quote: bool,
-    },
-    /// Answers a pressed button, so that it stops turning.
-    Answer {
-        /// See [`Template`]; without words nothing is shown.
-        #[serde(default)]
-        template: String,
-    },
-}
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,18 +57,18 @@ pub enum RuleError {
     /// The regular expression is none, or too large.
     #[error("the pattern cannot be used: {0}")]
     Pattern(String),
-    /// A template cannot be read.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
+    /// The template of an action, counted from 0, cannot be read.
+    #[error("action {}: {}", .0 + 1, .1)]
+    Template(usize, #[source] TemplateError),
     /// It does nothing.
     #[error("a rule does something: drop, tag, forward, reply or answer")]
     NoAction,
     /// More than [`MOST_ACTIONS`].
     #[error("a rule has at most {MOST_ACTIONS} actions")]
     TooManyActions,
-    /// A tag without a name, or a chat with the number 0.
-    #[error("an action lacks its tag or its chat")]
-    Incomplete,
+    /// An action, counted from 0, that tags without a name, or forwards to a chat with the number 0.
+    #[error("action {} lacks its tag or its chat", .0 + 1)]
+    Incomplete(usize),
     /// A minute that no day has.
     #[error("a day has the minutes 0 to 1439")]
     Hours,
@@ -325,12 +249,13 @@ fn compile(rule: Rule) -> Result<Compiled, RuleError> {
     }
     let pattern = rule.matches.pattern.as_deref().map(pattern).transpose()?;
     let mut templates = Vec::with_capacity(rule.actions.len());
-    for action in &rule.actions {
+    for (step, action) in rule.actions.iter().enumerate() {
+        let parse = |template| Template::parse(template).map_err(|error| RuleError::Template(step, error));
         templates.push(match action {
-            Action::Tag { tag } if tag.trim().is_empty() => return Err(RuleError::Incomplete),
-            Action::Forward { to: 0 } => return Err(RuleError::Incomplete),
-            Action::Reply { template, .. } => Some(Template::parse(template)?),
-            Action::Answer { template } if !template.trim().is_empty() => Some(Template::parse(template)?),
+            Action::Tag { tag } if tag.trim().is_empty() => return Err(RuleError::Incomplete(step)),
+            Action::Forward { to: 0 } => return Err(RuleError::Incomplete(step)),
+            Action::Reply { template, .. } => Some(parse(template)?),
+            Action::Answer { template } if !template.trim().is_empty() => Some(parse(template)?),
             _ => None,
         });
     }
@@ -382,7 +307,7 @@ impl Compiled {
                     .is_some_and(|media| matches.media.iter().any(|name| name == media)))
             && matches
                 .hours
-                .is_none_or(|hours| facts.date.is_some_and(|date| hours.holds(date)))
+                .is_none_or(|hours| facts.date.is_some_and(|date| hours.holds(minute_of_day(date))))
     }
 
     /// The words of an action, filled in; nothing when it has none.
@@ -437,6 +362,11 @@ impl Compiled {
             }
         }
     }
+}
+
+/// The minute of its day in UTC; `date` in seconds of the epoch.
+fn minute_of_day(date: i64) -> u16 {
+    u16::try_from(date.rem_euclid(86_400) / 60).unwrap_or_default()
 }
 
 /// Whether a tag of a language covers another: `pt` covers `pt-BR`.

@@ -278,8 +278,8 @@ fn rules_that_cannot_be_used_say_why() {
     let of = |actions| check(&rule(1, Matches::default(), actions));
     assert_eq!(of(vec![]), Err(RuleError::NoAction));
     assert_eq!(of(vec![tag("x"); 11]), Err(RuleError::TooManyActions));
-    assert_eq!(of(vec![tag(" ")]), Err(RuleError::Incomplete));
-    assert_eq!(of(vec![Action::Forward { to: 0 }]), Err(RuleError::Incomplete));
+    assert_eq!(of(vec![tag(" ")]), Err(RuleError::Incomplete(0)));
+    assert_eq!(of(vec![Action::Forward { to: 0 }]), Err(RuleError::Incomplete(0)));
     for (template, why) in [
         (" ", TemplateError::Empty),
         ("{name}", TemplateError::Unknown("name".to_owned())),
@@ -289,7 +289,7 @@ fn rules_that_cannot_be_used_say_why() {
     ] {
         assert_eq!(
             of(vec![reply(template)]),
-            Err(RuleError::Template(why)),
+            Err(RuleError::Template(0, why)),
             "{template}"
         );
     }

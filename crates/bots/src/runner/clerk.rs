@@ -5,10 +5,14 @@ use crate::outbox::store::{self, Claim, Settled};
 use crate::{BotId, Fence};
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// How many entries share one transaction at most.
 const AT_ONCE: usize = 256;
+/// How long one transaction may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why something was not written down.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +97,9 @@ where
         let (what, answers): (Vec<_>, Vec<_>) =
             group.drain(..).map(|entry| (entry.what, entry.answer)).unzip();
         // Whoever asked may have gone; what was written stays written.
-        match write(what).await {
+        // A database that takes statements and does not answer must not hold up all bots for good.
+        let written = timeout(PATIENCE, write(what)).await;
+        match written.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(results) => {
                 for (answer, result) in answers.into_iter().zip(results) {
                     drop(answer.send(Ok(result)));

@@ -233,7 +233,7 @@ impl Bot {
         let result = if settled.state == State::Pending {
             class
         } else {
-            settled.state.name()
+            settled.state.as_str()
         };
         counter!("tg_sends_total", "result" => result.to_owned()).increment(1);
         done.lost_track = !self.settle(fence, &due, &settled).await;

@@ -2,13 +2,13 @@
 
 use super::{about, facts};
 use crate::Room;
-use crate::rules::{not_kept, written};
+use crate::rules::{changed, not_kept, written};
 use async_trait::async_trait;
 use bagua_bots::BotId;
 use bagua_bots::rules;
 use bagua_core::{Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::bots::rules::{OrderRules, RemoveRule, RuleOutcome, RuleView, WriteRule};
-use bagua_model::failure::{Failure, FailureKind};
+use bagua_model::failure::Failure;
 use bagua_model::operation::Plan;
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
@@ -16,10 +16,6 @@ use serde_json::json;
 
 /// Writes it into the region's data database.
 const WRITE: &str = "write-rule";
-
-fn changed() -> Failure {
-    Failure::new(FailureKind::Conflict, Text::new(keys::FAILURE_RULE_CHANGED))
-}
 
 impl Room {
     /// A rule in the version that was looked at.
@@ -29,16 +25,10 @@ impl Room {
         bot: i64,
         rule: i64,
         version: i32,
-    ) -> Result<(usize, RuleView), Failure> {
-        let rules = self.rules(region, bot).await?;
-        let found = rules
-            .into_iter()
-            .enumerate()
-            .find(|(_, there)| there.rule == rule);
-        match found {
-            Some((place, there)) if there.version == version => Ok((place, there)),
-            _ => Err(changed()),
-        }
+    ) -> Result<RuleView, Failure> {
+        let mut rules = self.rules(region, bot).await?.into_iter();
+        let found = rules.find(|there| there.rule == rule && there.version == version);
+        found.ok_or_else(changed)
     }
 }
 
@@ -70,7 +60,7 @@ impl Handles<WriteRule> for Room {
         let summary = if *rule == 0 {
             keys::PLAN_RULE_ADD
         } else {
-            let (_, before) = self.rule_at(region, *bot, *rule, *version).await?;
+            let before = self.rule_at(region, *bot, *rule, *version).await?;
             if before.says == *says {
                 return Err(Failure::field("title", Text::new(keys::FIELD_RULE_SAME)));
             }
@@ -134,7 +124,7 @@ impl Handles<WriteRule> for Room {
 impl Handles<RemoveRule> for Room {
     async fn plan(&self, _: &PlanContext, operation: &RemoveRule) -> Result<Plan, Failure> {
         let row = self.row(&operation.region, operation.bot).await?;
-        let (_, before) = self
+        let before = self
             .rule_at(
                 &operation.region,
                 operation.bot,

@@ -19,34 +19,12 @@ const ACTS: [(&str, &str); 7] = [
     ("drop", keys::UI_RULES_ACT_DROP),
 ];
 
-/// The form as an address or a refused submission says it.
-pub fn form_of(said: impl Fn(&str) -> String) -> RuleForm {
-    RuleForm {
-        title: said("title"),
-        kinds: said("kinds"),
-        chats: said("chats"),
-        senders: said("senders"),
-        contains: said("contains"),
-        pattern: said("pattern"),
-        languages: said("languages"),
-        media: said("media"),
-        from: said("from"),
-        until: said("until"),
-        do1: said("do1"),
-        with1: said("with1"),
-        do2: said("do2"),
-        with2: said("with2"),
-        do3: said("do3"),
-        with3: said("with3"),
-        stops: said("stops"),
-        off: said("off"),
-    }
-}
-
 /// What stands in the form: what came back refused, what is being tried, the chosen rule, or nothing.
 fn standing(changed: Option<&RuleView>, typed: Option<RuleForm>, flash: Option<&Flash>) -> Option<RuleForm> {
     if let Some(flash) = flash {
-        return Some(form_of(|name| flash.value(name).unwrap_or_default().to_owned()));
+        return Some(RuleForm::read(|name| {
+            flash.value(name).unwrap_or_default().to_owned()
+        }));
     }
     match (typed, changed) {
         (Some(typed), _) => Some(typed),

@@ -3,14 +3,12 @@
 use super::{DayPart, RuleAction, RuleInput, RuleMatch};
 use crate::failure::{Failure, FailureKind};
 use crate::text::{Text, keys};
-use serde::{Deserialize, Serialize};
 
 /// Places for actions in the form; a rule may have more by the API.
 pub const FORM_ACTIONS: usize = 3;
 
 /// The form's fields. Lists are divided by commas or spaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleForm {
     /// For people.
     pub title: String,
@@ -51,6 +49,30 @@ pub struct RuleForm {
 }
 
 impl RuleForm {
+    /// The form as an address or a submission says it, by the names of its fields.
+    pub fn read(said: impl Fn(&str) -> String) -> RuleForm {
+        RuleForm {
+            title: said("title"),
+            kinds: said("kinds"),
+            chats: said("chats"),
+            senders: said("senders"),
+            contains: said("contains"),
+            pattern: said("pattern"),
+            languages: said("languages"),
+            media: said("media"),
+            from: said("from"),
+            until: said("until"),
+            do1: said("do1"),
+            with1: said("with1"),
+            do2: said("do2"),
+            with2: said("with2"),
+            do3: said("do3"),
+            with3: said("with3"),
+            stops: said("stops"),
+            off: said("off"),
+        }
+    }
+
     /// A rule in the form; nothing when the form has no place for all of it.
     pub fn of(rule: &RuleInput) -> Option<RuleForm> {
         if rule.actions.len() > FORM_ACTIONS {
