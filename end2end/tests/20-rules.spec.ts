@@ -1,5 +1,5 @@
-// A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator. (Without script:
-// server/tests/it/bots_rules.rs.)
+// A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator; an answer that nobody
+// knows the end of waits for a person, who sends it again. The form without script, too.
 import { accessible, alive, expect, status, test } from "../support/app.js";
 import { ask, port, submit, until } from "../support/stack.js";
 
@@ -79,4 +79,39 @@ test("a rule is tried on what is stored, goes live by a plan, and answers once",
   await page.getByRole("link", { name: "Orders" }).click();
   await expect(page.locator("#versions .row")).toHaveCount(2);
   await accessible(page);
+});
+
+test("a rule is tried without script, and an uncertain answer is sent again by a person's word only", async ({ page, another }) => {
+  test.setTimeout(180_000);
+  const plain = await another({ javaScriptEnabled: false });
+  await plain.goto(`/bots/${id}/rules`);
+  const form = plain.locator("#edit");
+  await form.getByRole("textbox", { name: "Title" }).fill("Thanks");
+  await form.getByRole("textbox", { name: "Text contains" }).fill("thank");
+  await form.getByRole("combobox", { name: "Action 1" }).selectOption("reply");
+  await form.getByRole("textbox", { name: "Tag, chat or text of action 1" }).fill("With pleasure.");
+  await form.getByRole("button", { name: "Try on stored updates" }).click();
+  await expect(plain.locator("#trial")).toContainText("It matches 0 of the newest 31 stored updates.");
+  await plain.locator("#edit").getByRole("button", { name: "Check and put live" }).click();
+  await plain.getByRole("button", { name: "Put live" }).click();
+  await expect(plain).toHaveURL(/operations\//);
+  await until(30, () => "the rule is not live", async () => ((await ask("rules.list", { bot: id })).rules.length === 2 ? true : undefined));
+
+  // Telegram carries the answer out, and its own answer to that is lost.
+  const before = (await said()).length;
+  await sim(`/bots/${id}/faults`, { method: "sendMessage", action: { do: "cut_after" }, times: 1 });
+  await sim(`/bots/${id}/updates`, { message: { message_id: 901, from: { id: 42, is_bot: false, first_name: "Ada" }, chat: { id: 42, type: "private" }, date: Math.floor(Date.now() / 1000), text: "thank you" } });
+  await page.goto(`/bots/${id}/calls`);
+  await alive(page);
+  const row = page.getByRole("row").filter({ hasText: "Uncertain" });
+  await expect(row).toContainText("nobody knows whether Telegram saw it", { timeout: 30_000 });
+  await accessible(page);
+  await row.getByRole("link", { name: "Send again" }).click();
+  await expect(page.locator("main")).toContainText("may get it twice");
+  await page.getByRole("button", { name: "Send again" }).click();
+  await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
+  await until(30, () => "it was not sent again", async () => ((await said()).length === before + 2 ? true : undefined));
+  await page.goto(`/bots/${id}/calls?state=sent`);
+  await alive(page);
+  await expect(page.locator("#calls tbody tr")).toHaveCount(2);
 });
