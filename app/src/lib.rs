@@ -10,6 +10,7 @@ mod hot;
 pub mod i18n;
 mod layout;
 mod live;
+mod memo;
 mod pages;
 mod parts;
 pub mod rpc;

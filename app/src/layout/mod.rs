@@ -9,6 +9,7 @@ pub use header::preferences;
 use crate::hot::Hot;
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::ui::node::Node;
 use crate::ui::since;
 use bagua_markup::html;
@@ -23,7 +24,7 @@ use time::OffsetDateTime;
 /// The region scope in the address (`?region=…`), which applies to every room.
 pub fn scope() -> Memo<Option<RegionId>> {
     let query = use_query_map();
-    Memo::new(move |_| {
+    memo(move || {
         query
             .with(|q| q.get("region"))
             .filter(|r| !r.is_empty())

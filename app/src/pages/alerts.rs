@@ -9,6 +9,7 @@ use self::filters::{filters, narrowed, wanted};
 use crate::asked::{Asked, asked};
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::ui::filter::next_page;
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::{Node, following};
@@ -30,7 +31,7 @@ pub fn page() -> Node {
     let live = Live::get();
     let location = use_location();
     let params = location.query;
-    let filter = Memo::new(move |_| params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
+    let filter = memo(move || params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
     let by = super::query("group");
     let open = super::query("open");
     let feed = asked(move || (filter.get(), live.alerts.get()));
@@ -39,7 +40,7 @@ pub fn page() -> Node {
         let narrowed = params.with(|q| narrowed(&|name: &str| q.get(name).unwrap_or_default()));
         filters(ui, &narrowed, by.get().parse().ok())
     });
-    let grouped = Memo::new(move |_| by.get().parse::<GroupBy>().is_ok());
+    let grouped = memo(move || by.get().parse::<GroupBy>().is_ok());
     let closed = move || (grouped.get() && open.get().is_empty()).then_some("");
     let chosen = RwSignal::new(bulk::Chosen::default());
     let (above, below) = groups::around(ui, params, by, open);

@@ -4,6 +4,7 @@ use super::some;
 use crate::asked::asked;
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::ui::filter::{Choice, Word, next_page, sentence};
 use crate::ui::node::Node;
 use crate::ui::{empty, moment, title, views};
@@ -49,8 +50,8 @@ pub fn page() -> Node {
     let (ui, live) = (Ui::get(), Live::get());
     let location = use_location();
     let (params, search) = (location.query, location.search);
-    let filter = Memo::new(move |_| params.with(|q| wanted(ui, |name| q.get(name).unwrap_or_default())));
-    let dates = Memo::new(move |_| {
+    let filter = memo(move || params.with(|q| wanted(ui, |name| q.get(name).unwrap_or_default())));
+    let dates = memo(move || {
         params.with(|q| {
             (
                 q.get("from").unwrap_or_default(),

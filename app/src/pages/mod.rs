@@ -27,6 +27,7 @@ pub mod silences;
 pub mod tokens;
 pub mod welcome;
 
+use crate::memo::memo;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
@@ -43,7 +44,7 @@ fn query(name: &'static str) -> Memo<String> {
 }
 
 fn text(read: Box<dyn Fn() -> String + Send + Sync>) -> Memo<String> {
-    Memo::new(move |_| read())
+    memo(read)
 }
 
 /// `None` for an empty text.

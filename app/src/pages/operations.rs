@@ -4,6 +4,7 @@ use super::some;
 use crate::asked::asked;
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::ui::filter::{Choice, Word, next_page, sentence};
 use crate::ui::node::Node;
 use crate::ui::state::{self, operation_word};
@@ -41,7 +42,7 @@ pub fn page() -> Node {
     let live = Live::get();
     let location = use_location();
     let (params, search) = (location.query, location.search);
-    let filter = Memo::new(move |_| params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
+    let filter = memo(move || params.with(|q| wanted(|name| q.get(name).unwrap_or_default())));
     let state = super::query("state");
     let list = asked(move || (filter.get(), live.operations.get()));
     let filters = Node::follows(move || filters(ui, &filter.get(), state.get()));

@@ -5,6 +5,7 @@
 use crate::asked::asked;
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::ui::form::escape;
 use crate::ui::get_form::get_form;
 use crate::ui::node::{Node, following};
@@ -26,7 +27,7 @@ pub fn page() -> Node {
     let ui = Ui::get();
     let live = Live::get();
     let typed = super::query("q");
-    let text = Memo::new(move |_| typed.with(|t| t.trim().to_owned()));
+    let text = memo(move || typed.with(|t| t.trim().to_owned()));
     let may = |permission| {
         crate::info().with_value(|info| info.me.as_ref().is_some_and(|me| me.may_anywhere(permission)))
     };

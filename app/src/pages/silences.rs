@@ -4,6 +4,7 @@ use super::query;
 use crate::asked::{Payload, asked, asked_by};
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::rpc::{Answered, AppError, ask_payload};
 use crate::ui::form::{action, escape, plan_href, refused};
 use crate::ui::get_form::get_form;
@@ -46,7 +47,7 @@ pub fn page() -> Node {
         (ListSilences { state }, live.alerts.get())
     });
     let params = use_query_map();
-    let chosen = Memo::new(move |_| params.with(|q| q.get_all("alert")).unwrap_or_default().join(" "));
+    let chosen = memo(move || params.with(|q| q.get_all("alert")).unwrap_or_default().join(" "));
     let preview = asked_by::<Preview>(
         move || {
             let (text, chosen) = (wanted.get(), chosen.get());

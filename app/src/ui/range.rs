@@ -2,6 +2,7 @@
 
 use super::form::escape;
 use crate::i18n::{Ui, machine};
+use crate::memo::memo;
 use crate::ui::node::Node;
 use bagua_markup::html;
 use bagua_model::text::{Text, keys};
@@ -124,7 +125,7 @@ fn fixed(from: OffsetDateTime, until: OffsetDateTime) -> String {
 /// The range in the address.
 pub fn range() -> Memo<Range> {
     let query = use_query_map();
-    Memo::new(move |_| query.with(|q| Range::read(|name| q.get(name).unwrap_or_default())))
+    memo(move || query.with(|q| Range::read(|name| q.get(name).unwrap_or_default())))
 }
 
 /// Choosing a range: presets, a step back and forward, and two times of one's own.

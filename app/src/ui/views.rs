@@ -3,6 +3,7 @@
 use crate::asked::asked;
 use crate::i18n::Ui;
 use crate::live::Live;
+use crate::memo::memo;
 use crate::ui::node::Node;
 use crate::ui::submit::{SubmitForm, Then};
 use bagua_markup::html;
@@ -31,7 +32,7 @@ fn kept(path: &str, search: &str) -> String {
 pub fn bar(ui: Ui, live: Live) -> Node {
     let location = use_location();
     let (path, search) = (location.pathname, location.search);
-    let here = Memo::new(move |_| kept(&path.get(), &search.get()));
+    let here = memo(move || kept(&path.get(), &search.get()));
     let views = asked(move || (ListViews {}, live.access.get()));
     let links = views.show_or(
         ui,

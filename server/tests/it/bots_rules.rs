@@ -216,3 +216,37 @@ async fn the_form_of_a_rule_leads_to_its_plan_or_comes_back_with_what_was_typed(
     assert!(page.contains("No rules") && !page.contains("rule-form"), "{page}");
     Ok(())
 }
+
+/// The parts of a page are drawn at once on several threads, and all of them read the address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_page_whose_parts_all_follow_the_address_is_answered_every_time() -> Outcome {
+    let land = land().await?;
+    let me = land.house.person("Ada", Role::Administrator, None).await?;
+    let bot = land.bot(800_000_023)?;
+    land.add(&me, &bot, HOME).await?;
+    let says = json!({ "bot": bot.id(), "region": HOME, "says": greets("Hello!") });
+    let done = land.done(&me, "rule.write", says).await?;
+    let rule = done
+        .outcome
+        .as_ref()
+        .and_then(|outcome| outcome["rule"].as_i64())
+        .unwrap();
+    let path = format!(
+        "/bots/{}/rules?rule={rule}&title=T&contains=hello&do1=drop&try=1",
+        bot.id()
+    );
+    for _ in 0..25 {
+        let pages = (0..8).map(|_| async { text(land.house.get(&path, Some(&me)).await?).await });
+        let pages = tokio::time::timeout(
+            std::time::Duration::from_secs(60),
+            futures::future::try_join_all(pages),
+        );
+        for page in pages.await?? {
+            assert!(
+                page.contains("Nothing is stored yet") && page.contains("Versions of"),
+                "{page}"
+            );
+        }
+    }
+    Ok(())
+}
