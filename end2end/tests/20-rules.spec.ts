@@ -1,6 +1,6 @@
 // A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator; an answer that nobody
 // knows the end of waits for a person, who sends it again. The form without script, too.
-import { accessible, alive, expect, status, test } from "../support/app.js";
+import { accessible, admin, alive, expect, status, test } from "../support/app.js";
 import { ask, port, submit, until } from "../support/stack.js";
 
 const simulator = `http://127.0.0.1:${port + 20}/sim`;
@@ -85,6 +85,10 @@ test("a rule is tried without script, and an uncertain answer is sent again by a
   test.setTimeout(180_000);
   const plain = await another({ javaScriptEnabled: false });
   await plain.goto(`/bots/${id}/rules`);
+  await plain.getByLabel("E-mail").fill(admin.email);
+  await plain.getByLabel("Password").fill(admin.password);
+  await plain.getByRole("button", { name: "Sign in" }).click();
+  await expect(plain).toHaveURL(new RegExp(`/bots/${id}/rules$`));
   const form = plain.locator("#edit");
   await form.getByRole("textbox", { name: "Title" }).fill("Thanks");
   await form.getByRole("textbox", { name: "Text contains" }).fill("thank");

@@ -109,7 +109,7 @@ fn together(ui: Ui, bot: i64, view: &CallsView, reason: Option<&String>) -> Node
     };
     let never = GiveUpCalls { bot, region, calls };
     html! {
-        <div class="actions">
+        <div class="actions together">
             <a class="button small" href=plan_href(&again, &back)>{ui.tx(keys::UI_CALLS_RESEND_ALL, &[("n", &n)])}</a>
             <a class="button small" href=plan_href(&never, &back)>{ui.tx(keys::UI_CALLS_GIVE_UP_ALL, &[("n", &n)])}</a>
         </div>
@@ -147,13 +147,14 @@ fn calls(ui: Ui, bot: i64, view: &CallsView, reason: Option<&String>) -> Node {
         .map(|call| {
             let class = class(call.state);
             let why = why(ui, call);
-            let detail = call.detail.clone().unwrap_or_default();
+            // In Telegram's words, which no translation replaces.
+            let detail = call.detail.clone().map(|said| html! { <span class="row-sub">{said}</span> });
             html! {
                 <tr>
                     <td class="num">{call.call}</td>
                     <td><span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{ui.key(&format!("call.state.{}", call.state))}</span></td>
                     <td><code>{call.method.clone()}</code></td>
-                    <td class="wrap"><span title=detail>{why}</span></td>
+                    <td class="wrap">{why} {detail}</td>
                     <td class="num">{call.update.map_or_else(|| "–".to_owned(), |n| n.to_string())}</td>
                     <td class="num">{call.attempts.to_string()}</td>
                     <td class="num">{age(ui, call.changed_at)}</td>

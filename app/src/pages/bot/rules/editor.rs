@@ -121,7 +121,7 @@ pub fn editor(
                     {check("off", keys::UI_RULES_FIELD_OFF, form.off == "yes")}
                 </fieldset>
                 <div class="actions">
-                    <button class="button" formmethod="get" name="try" value="1">{ui.t(keys::UI_RULES_TRY)}</button>
+                    <button class="button" formmethod="get" formaction=format!("/bots/{bot}/rules#trial") name="try" value="1">{ui.t(keys::UI_RULES_TRY)}</button>
                     <button class="button primary">{ui.t(keys::UI_RULES_SAVE)}</button>
                 </div>
             </form>
