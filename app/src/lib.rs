@@ -73,6 +73,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/bots/:bot") view=Second(Page::Bot)/>
                     <Route path=path!("/bots/:bot/rules") view=Second(Page::Rules)/>
                     <Route path=path!("/bots/:bot/calls") view=Second(Page::Calls)/>
+                    <Route path=path!("/bots/:bot/settings") view=Second(Page::BotSettings)/>
+                    <Route path=path!("/bots/:bot/updates/:update") view=Second(Page::Update)/>
                     <Route path=path!("/operations") view=Second(Page::Operations)/>
                     <Route path=path!("/operations/new") view=Second(Page::Plan)/>
                     <Route path=path!("/operations/:operation") view=Second(Page::Operation)/>

@@ -44,6 +44,10 @@ pub enum Page {
     Rules,
     /// `/bots/{bot}/calls`.
     Calls,
+    /// `/bots/{bot}/settings`.
+    BotSettings,
+    /// `/bots/{bot}/updates/{update}`.
+    Update,
     /// `/operations`.
     Operations,
     /// `/operations/new`.
@@ -85,6 +89,8 @@ fn draw(page: Page) -> Node {
         Page::Bot => pages::bot::page(),
         Page::Rules => pages::bot::rules::page(),
         Page::Calls => pages::bot::calls::page(),
+        Page::BotSettings => pages::bot::settings::page(),
+        Page::Update => pages::bot::update::page(),
         Page::Operations => pages::operations::page(),
         Page::Plan => pages::plan::page(),
         Page::Operation => pages::operation::page(),

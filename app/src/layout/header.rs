@@ -46,11 +46,16 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
     let mut address = format!("/{room}");
     for part in parts {
         address = format!("{address}/{part}");
+        // An update's page hangs below its bot's; there is none of all updates.
+        if (room, part) == ("bots", "updates") {
+            continue;
+        }
         let words = match (room, out.len()) {
             ("regions", 1) if part == "compare" => ui.t(keys::UI_TAB_COMPARE).to_owned(),
             ("regions", 1) => ui.region(part),
             ("operations", 1) if part == "new" => ui.t(keys::UI_PLAN_TITLE).to_owned(),
             ("bots", 2) if part == "calls" => ui.t(keys::UI_BOTS_TAB_CALLS).to_owned(),
+            ("bots", 2) if part == "settings" => ui.t(keys::UI_BOTS_TAB_SETTINGS).to_owned(),
             ("bots", 2) if part == "rules" => ui.t(keys::UI_BOTS_TAB_RULES).to_owned(),
             ("access", 1) if part == "tokens" => ui.t(keys::UI_TOKENS_TITLE).to_owned(),
             ("alerts", 1) if part == "selection" => ui.t(keys::UI_PLAN_TITLE).to_owned(),

@@ -3,9 +3,14 @@
 
 pub mod calls;
 pub mod rules;
+pub mod settings;
 pub mod tabs;
+pub mod update;
 
-use super::bots::{actions, badge, count, known, lag, last, owner, pending, token_field};
+use super::bots::{
+    actions, badge, count, known, lag, last, owner, pending, per_second, reply, throttled, time_to_loss,
+    token_field,
+};
 use super::{param, query};
 use crate::asked::asked;
 use crate::context::Flash;
@@ -17,7 +22,7 @@ use crate::ui::{age, empty, moment, rows, since, state, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
 use bagua_model::bots::{
-    BotDetail, BotView, GetBot, LeaseChange, LeaseEvent, ReadBot, TAIL, TailBot, UpdateView,
+    BotChange, BotDetail, BotEvent, BotView, GetBot, ReadBot, TAIL, TailBot, UpdateView,
 };
 use bagua_model::operation::ListOperations;
 use bagua_model::text::keys;
@@ -54,7 +59,7 @@ pub fn page() -> Node {
                     {ui.t(keys::UI_BOTS_CONTENT_ONCE)} " "
                     <a href=format!("/bots/{}", id.get())>{ui.t(keys::UI_BOTS_HIDE_CONTENT)}</a>
                 </p>
-                {read.show(ui, move |list| updates(ui, list, true))}
+                {read.show(ui, move |list| updates(ui, &id.get_untracked(), list, true))}
             }
         } else {
             let tail = asked(move || {
@@ -63,7 +68,7 @@ pub fn page() -> Node {
             });
             html! {
                 <p class="field-help">{ui.t(keys::UI_BOTS_MASKED)} " " {show_link(ui, &id.get())}</p>
-                {tail.show(ui, move |list| updates(ui, list, false))}
+                {tail.show(ui, move |list| updates(ui, &id.get_untracked(), list, false))}
             }
         }
     });
@@ -83,14 +88,17 @@ pub fn page() -> Node {
     }
 }
 
-/// A plain link, loaded anew: what it shows is read once.
-fn show_link(ui: Ui, id: &str) -> Node {
-    let may = crate::info().with_value(|info| {
+fn may_read() -> bool {
+    crate::info().with_value(|info| {
         info.me
             .as_ref()
             .is_some_and(|me| me.may_anywhere(Permission::BotsContent))
-    });
-    if !may {
+    })
+}
+
+/// A plain link, loaded anew: what it shows is read once.
+fn show_link(ui: Ui, id: &str) -> Node {
+    if !may_read() {
         return ().into();
     }
     html! { <a href=format!("/bots/{id}?content=1") rel="external">{ui.t(keys::UI_BOTS_SHOW_CONTENT)}</a> }
@@ -148,6 +156,10 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
             {fact(ui.t(keys::UI_BOTS_DOUBLED), ui.t(keys::UI_BOTS_DOUBLED_HELP), count(bot.doubled).into())}
             {plain(keys::UI_BOTS_COLUMN_PENDING, pending(ui, bot))}
             {fact(ui.t(keys::UI_BOTS_COLUMN_LAG), ui.t(keys::UI_BOTS_LAG_HELP), lag(ui, bot).into())}
+            {fact(ui.t(keys::UI_BOTS_LOSS), ui.t(keys::UI_BOTS_LOSS_HELP), time_to_loss(ui, bot))}
+            {fact(ui.t(keys::UI_BOTS_RATE), ui.t(keys::UI_BOTS_RATE_HELP), per_second(bot).into())}
+            {fact(ui.t(keys::UI_BOTS_REPLY), ui.t(keys::UI_BOTS_REPLY_HELP), reply(bot).into())}
+            {fact(ui.t(keys::UI_BOTS_THROTTLED), ui.t(keys::UI_BOTS_THROTTLED_HELP), throttled(ui, bot).into())}
             {plain(keys::UI_BOTS_COLUMN_LAST, last(ui, bot))}
             {fact(ui.t(keys::UI_BOTS_NEXT_OFFSET), ui.t(keys::UI_BOTS_NEXT_OFFSET_HELP), detail.next_offset.to_string().into())}
             {plain(keys::UI_BOTS_QUARANTINED, bot.quarantined.to_string().into())}
@@ -159,18 +171,21 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
     }
 }
 
-fn timeline(ui: Ui, events: &[LeaseEvent]) -> Node {
+fn timeline(ui: Ui, events: &[BotEvent]) -> Node {
     let items = events.iter().map(|event| {
         let class = match event.what {
-            LeaseChange::Acquired => "healthy",
-            LeaseChange::TakenOver => "warning",
-            LeaseChange::Released => "stopped",
+            BotChange::Acquired | BotChange::Running => "healthy",
+            BotChange::TakenOver | BotChange::Retrying | BotChange::Conflict => "warning",
+            BotChange::Invalid | BotChange::Failed => "critical",
+            BotChange::Released | BotChange::Stopped => "stopped",
         };
+        let why = event.class.as_ref().map(|class| ui.key(&format!("bot.error.{class}")));
         html! {
             <li class="row">
-                <span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{ui.key(&format!("bot.lease.{}", event.what))}</span>
+                <span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{ui.key(&format!("bot.change.{}", event.what))}</span>
                 <span class="row-main">
-                    <code>{event.owner.clone()}</code>
+                    {event.owner.clone().map(|owner| html! { <code>{owner}</code> })}
+                    {why}
                     <span class="row-sub">{format!("{} {}", ui.t(keys::UI_BOTS_COLUMN_FENCE), event.fence)}</span>
                 </span>
                 <span class="row-age num">{age(ui, event.at)}</span>
@@ -200,11 +215,19 @@ fn replace(ui: Ui, bot: &BotView, flash: Option<&Flash>) -> Node {
     }
 }
 
-fn updates(ui: Ui, list: &[UpdateView], content: bool) -> Node {
+fn updates(ui: Ui, bot: &str, list: &[UpdateView], content: bool) -> Node {
     if list.is_empty() {
         return empty(ui.t(keys::UI_BOTS_NO_TAIL), "");
     }
     let number = |n: Option<i64>| html! { <td class="num">{known(n)}</td> };
+    // Whoever may read content may read the whole of it.
+    let shown = |update: &UpdateView| {
+        if may_read() {
+            html! { <a href=update::href(bot, update) rel="external">{update.update}</a> }
+        } else {
+            update.update.to_string().into()
+        }
+    };
     let items = list
         .iter()
         .map(|update| {
@@ -216,7 +239,7 @@ fn updates(ui: Ui, list: &[UpdateView], content: bool) -> Node {
             };
             html! {
                 <tr>
-                    <td class="num">{update.update}</td>
+                    <td class="num">{shown(update)}</td>
                     <td><code>{update.kind.clone()}</code></td>
                     {content.then(|| html! { <td class="wrap">{text}</td> {number(update.chat)} {number(update.sender)} })}
                     <td class="num">{age(ui, update.received_at)}</td>

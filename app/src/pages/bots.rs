@@ -104,13 +104,13 @@ fn table(ui: Ui, bots: &[BotView]) -> Node {
                         <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_BOT)}</th>
                         <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
                         <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_OWNER)}</th>
-                        {head(ui, keys::UI_BOTS_COLUMN_FENCE, keys::UI_BOTS_FENCE_HELP)}
                         {head(ui, keys::UI_BOTS_COLUMN_LAG, keys::UI_BOTS_LAG_HELP)}
-                        <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_PENDING)}</th>
-                        {head(ui, keys::UI_BOTS_COLUMN_STORED, keys::UI_BOTS_STORED_HELP)}
+                        {head(ui, keys::UI_BOTS_COLUMN_PENDING, keys::UI_BOTS_LOSS_HELP)}
+                        {head(ui, keys::UI_BOTS_RATE, keys::UI_BOTS_RATE_HELP)}
                         {head(ui, keys::UI_BOTS_LOST, keys::UI_BOTS_LOST_HELP)}
                         {head(ui, keys::UI_BOTS_DOUBLED, keys::UI_BOTS_DOUBLED_HELP)}
-                        <th scope="col" class="num">{ui.t(keys::UI_BOTS_COLUMN_LAST)}</th>
+                        {head(ui, keys::UI_BOTS_REPLY, keys::UI_BOTS_REPLY_HELP)}
+                        {head(ui, keys::UI_BOTS_THROTTLED, keys::UI_BOTS_THROTTLED_HELP)}
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>
                 </thead>
@@ -126,18 +126,77 @@ fn row(ui: Ui, bot: &BotView) -> Node {
             <th scope="row"><a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> " " {badge(ui, bot)}
                 <div class="muted">{format!("{} · {}", ui.region(bot.region.as_str()), ui.key(&format!("bot.mode.{}", bot.mode)))}</div>
             </th>
-            <td>{state::condition(ui, bot.condition)}</td>
-            <td>{owner(ui, bot)}</td>
-            <td class="num">{bot.fence}</td>
-            <td class="num">{lag(ui, bot)}</td>
-            <td class="num">{pending(ui, bot)}</td>
-            <td class="num">{count(bot.stored)}</td>
+            <td>{state::condition(ui, bot.condition)} {why(ui, bot)}</td>
+            <td>{owner(ui, bot)}{under(format!("{} {}", ui.t(keys::UI_BOTS_COLUMN_FENCE), bot.fence).into())}</td>
+            <td class="num">{lag(ui, bot)}{under(last(ui, bot))}</td>
+            <td class="num">{pending(ui, bot)}{bot.time_to_loss_s.map(|_| under(time_to_loss(ui, bot)))}</td>
+            <td class="num">{per_second(bot)}{under(ui.tx(keys::UI_BOTS_STORED_N, &[("n", &count(bot.stored))]).into())}</td>
             <td class="num">{count(bot.lost)}</td>
             <td class="num">{count(bot.doubled)}</td>
-            <td class="num">{last(ui, bot)}</td>
+            <td class="num">{reply(bot)}</td>
+            <td class="num">{throttled(ui, bot)}</td>
             <td class="row-actions">{actions(ui, bot, "small", PATH)}</td>
         </tr>
     }
+}
+
+/// A second line of a cell.
+fn under(what: Node) -> Node {
+    html! { <div class="muted">{what}</div> }
+}
+
+/// Why it is not as it should be, and what to do.
+fn why(ui: Ui, bot: &BotView) -> Option<Node> {
+    let class = bot.error.as_ref()?;
+    Some(html! { <div class="muted why-short">{ui.key(&format!("bot.error.{class}"))}</div> })
+}
+
+/// Updates a second, over the last minute.
+pub fn per_second(bot: &BotView) -> String {
+    match bot.per_minute {
+        None => known(None),
+        Some(n) if n >= 600 => count(Some(n / 60)),
+        Some(n) => format!("{:.1}", n as f64 / 60.0),
+    }
+}
+
+/// How long 99 of 100 of the last answers took at most.
+pub fn reply(bot: &BotView) -> String {
+    match bot.reply_p99_ms {
+        None => known(None),
+        Some(ms) if ms < 1_000 => format!("{ms} ms"),
+        Some(ms) => format!("{:.1} s", ms as f64 / 1_000.0),
+    }
+}
+
+/// How long Telegram told it to wait within a day.
+pub fn throttled(ui: Ui, bot: &BotView) -> String {
+    match bot.throttled_s {
+        0 => "0 s".to_owned(),
+        seconds => ui.span(seconds),
+    }
+}
+
+/// How long until Telegram drops what waits. Below six hours somebody has to act, below one at once.
+pub fn time_to_loss(ui: Ui, bot: &BotView) -> Node {
+    let Some(seconds) = bot.time_to_loss_s else {
+        // Nothing waits, or nobody knows since when.
+        return match bot.pending {
+            Some(0) => ui.t(keys::UI_BOTS_LOSS_NONE).into(),
+            _ => known(None).into(),
+        };
+    };
+    let class = match seconds {
+        ..3_600 => "critical",
+        3_600..21_600 => "warning",
+        _ => {
+            return ui
+                .tx(keys::UI_BOTS_LOSS_IN, &[("span", &ui.span(seconds))])
+                .into();
+        }
+    };
+    let words = ui.tx(keys::UI_BOTS_LOSS_IN, &[("span", &ui.span(seconds))]);
+    html! { <span class=format!("state {class}")><i class=format!("mark {class}") aria-hidden="true"></i>{words}</span> }
 }
 
 /// That nobody is behind what it receives.

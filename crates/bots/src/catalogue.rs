@@ -3,7 +3,6 @@
 use crate::BotId;
 use bagua_keys::{KeyError, KeyStore, Subject, SubjectKind};
 use bagua_telegram::{ApiBase, Token};
-use rand::CryptoRng;
 use sqlx::PgPool;
 
 /// Why a bot was not written down.
@@ -88,34 +87,70 @@ pub async fn want(pool: &PgPool, bot: BotId, running: bool) -> Result<(), Catalo
 }
 
 /// Lets Telegram push to `url` from now on, which is the address at which [`crate::webhook::Webhooks`] answers for this bot. A new secret is
-/// made from `random`; the bot's owner tells it to Telegram. What waits there stays.
+/// made; the bot's owner tells it to Telegram. What waits there stays.
 ///
 /// # Errors
 /// [`CatalogueError`].
-pub async fn push_to(
+pub async fn push_to(pool: &PgPool, keys: &KeyStore, bot: BotId, url: &str) -> Result<(), CatalogueError> {
+    set(pool, bot, Some(hook(keys, bot, url).await?), None).await
+}
+
+/// Sets at once how updates come, and which: pushed to an address as [`push_to`] says, or polled; `kinds` as [`want_kinds`].
+///
+/// # Errors
+/// [`CatalogueError`].
+pub async fn configure(
     pool: &PgPool,
     keys: &KeyStore,
     bot: BotId,
-    url: &str,
-    random: &mut impl CryptoRng,
+    push_to: Option<&str>,
+    kinds: &[String],
 ) -> Result<(), CatalogueError> {
-    let secret = crate::webhook::new_secret(random);
+    let hook = match push_to {
+        Some(url) => Some(hook(keys, bot, url).await?),
+        None => None,
+    };
+    set(pool, bot, hook, Some(kinds)).await
+}
+
+/// A webhook as it is written down.
+struct Hook<'a> {
+    url: &'a str,
+    /// Sealed.
+    secret: Vec<u8>,
+    digest: [u8; 32],
+}
+
+async fn hook<'a>(keys: &KeyStore, bot: BotId, url: &'a str) -> Result<Hook<'a>, KeyError> {
+    let mut random = keys.random();
+    let secret = crate::webhook::new_secret(&mut random);
+    let context = crate::webhook::secret_context(bot);
     let key = keys.current_one(subject(bot)).await?;
-    let sealed = key
-        .seal(
-            &mut keys.random(),
-            &crate::webhook::secret_context(bot),
-            secret.as_bytes(),
-        )
-        .map_err(KeyError::from)?;
-    let digest = crate::webhook::digest(secret.as_bytes());
+    Ok(Hook {
+        url,
+        secret: key.seal(&mut random, &context, secret.as_bytes())?,
+        digest: crate::webhook::digest(secret.as_bytes()),
+    })
+}
+
+/// Without a hook the bot polls, and the last one stays written down; without kinds they stay.
+async fn set(
+    pool: &PgPool,
+    bot: BotId,
+    hook: Option<Hook<'_>>,
+    kinds: Option<&[String]>,
+) -> Result<(), CatalogueError> {
+    let hook = hook.as_ref();
     let done = sqlx::query!(
-        "UPDATE bots SET mode = 'webhook', webhook_url = $2, webhook_secret = $3, webhook_digest = $4, generation = generation + 1
+        "UPDATE bots SET mode = $2, webhook_url = coalesce($3, webhook_url), webhook_secret = coalesce($4, webhook_secret),
+             webhook_digest = coalesce($5, webhook_digest), update_kinds = coalesce($6, update_kinds), generation = generation + 1
          WHERE bot_id = $1",
         bot.0,
-        url,
-        sealed,
-        &digest[..]
+        hook.map_or("polling", |_| "webhook"),
+        hook.map(|hook| hook.url),
+        hook.map(|hook| &hook.secret[..]),
+        hook.map(|hook| &hook.digest[..]),
+        kinds
     )
     .execute(pool)
     .await?;
@@ -127,13 +162,7 @@ pub async fn push_to(
 /// # Errors
 /// [`CatalogueError`].
 pub async fn poll(pool: &PgPool, bot: BotId) -> Result<(), CatalogueError> {
-    let done = sqlx::query!(
-        "UPDATE bots SET mode = 'polling', generation = generation + 1 WHERE bot_id = $1",
-        bot.0
-    )
-    .execute(pool)
-    .await?;
-    known(bot, done.rows_affected())
+    set(pool, bot, None, None).await
 }
 
 /// Sets which kinds of updates Telegram shall send; none means Telegram's default.

@@ -7,8 +7,8 @@
 use crate::BotId;
 use sqlx::PgPool;
 
-/// Telegram keeps no more updates than that; a larger step between two numbers is a new beginning, not a hole.
-const LARGEST_HOLE: i64 = 100_000;
+/// A larger step between two numbers is a new beginning, not a hole.
+const LARGEST_HOLE: i64 = crate::outlook::MOST_KEPT;
 
 /// What the database says of one bot's updates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

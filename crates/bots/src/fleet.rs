@@ -1,7 +1,6 @@
 //! What there is to be seen of bots: for lists, timelines and pages of a console.
 
 use crate::ingest;
-use crate::runner::store::quarantine_context;
 use crate::{BotId, Fence};
 use bagua_keys::{KeyError, KeyStore};
 use sqlx::PgPool;
@@ -209,45 +208,6 @@ pub async fn timeline(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Vec<
             },
         })
         .collect())
-}
-
-/// An update without a number, kept as it came.
-#[derive(Clone, Debug)]
-pub struct Quarantined {
-    /// Its row.
-    pub id: i64,
-    /// When it came.
-    pub received_at: OffsetDateTime,
-    /// Why it is here.
-    pub reason: String,
-    digest: Vec<u8>,
-    raw: Vec<u8>,
-}
-
-impl Quarantined {
-    /// Its bytes as they came.
-    ///
-    /// # Errors
-    /// When its key is not to be had, or destroyed.
-    pub async fn open(&self, keys: &KeyStore, bot: BotId) -> Result<Vec<u8>, KeyError> {
-        let context = quarantine_context(bot, &self.digest);
-        Ok(keys.open(&context, &self.raw).await?.to_vec())
-    }
-}
-
-/// What lies in quarantine, newest first.
-///
-/// # Errors
-/// When the database is away.
-pub async fn quarantine(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Vec<Quarantined>> {
-    sqlx::query_as!(
-        Quarantined,
-        "SELECT id, received_at, reason, digest, raw FROM update_quarantine WHERE bot_id = $1 ORDER BY id DESC LIMIT $2",
-        bot.0,
-        most
-    )
-    .fetch_all(pool)
-    .await
 }
 
 /// A stored update.

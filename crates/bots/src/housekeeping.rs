@@ -17,6 +17,8 @@ pub struct Done {
     pub ledger: u64,
     /// Calls that were sent or given up long ago and went.
     pub calls: u64,
+    /// Hours of what 429 took, and went.
+    pub throttles: u64,
 }
 
 /// Does all of it once. Several processes may at the same time.
@@ -45,9 +47,17 @@ pub async fn run(pool: &PgPool) -> sqlx::Result<Done> {
     .execute(pool)
     .await?
     .rows_affected();
+    let throttles = sqlx::query!(
+        "DELETE FROM bot_throttles WHERE hour < now() - make_interval(secs => $1)",
+        KEPT.as_secs_f64()
+    )
+    .execute(pool)
+    .await?
+    .rows_affected();
     Ok(Done {
         partitions,
         ledger,
         calls,
+        throttles,
     })
 }

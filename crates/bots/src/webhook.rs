@@ -25,8 +25,8 @@ use tokio::time::{Instant, timeout};
 
 /// The header in which Telegram brings the secret along.
 pub const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
-/// Where pushes go, followed by the bot's number.
-pub const PATH: &str = "/hooks/telegram/";
+/// Where pushes go, followed by the bot's number. Below `/v1/`, which a region's gateway forwards to its runner.
+pub const PATH: &str = "/v1/hooks/telegram/";
 /// Telegram's updates have 512 KiB at most.
 const LARGEST_BODY: usize = 1 << 20;
 /// How many pushes are under way in one process at most. Telegram keeps the others.

@@ -4,7 +4,7 @@ use crate::operations::{about, facts};
 use crate::{Room, away};
 use async_trait::async_trait;
 use bagua_bots::outbox::{self, Entry, OutboxError};
-use bagua_bots::{BotId, fleet};
+use bagua_bots::{BotId, quarantine};
 use bagua_core::{Answers, AskContext, Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::bots::calls::{
     CALLS_AT_ONCE, CALLS_MOST, CallState, CallView, CallsView, GiveUpCalls, ListCalls, QuarantinedView,
@@ -43,7 +43,7 @@ impl Answers<ListCalls> for Room {
         let most = i64::from(CALLS_MOST);
         let (calls, quarantined) = tokio::try_join!(
             outbox::list(pool, bot, query.state, most),
-            fleet::quarantine(pool, bot, most)
+            quarantine::list(pool, bot, most)
         )
         .map_err(|error| away(&region, &error))?;
         Ok(CallsView {

@@ -44,6 +44,8 @@ pub struct Cell {
     pub region: RegionId,
     /// Connects when it is first needed.
     pub pool: PgPool,
+    /// Address below which Telegram reaches its gateway; nothing: its bots can only poll.
+    pub webhook_url: Option<String>,
 }
 
 /// A Bot API server.
@@ -115,6 +117,7 @@ impl FleetConfig {
                 Ok(Cell {
                     region: RegionId::new(cell.region.as_str()),
                     pool: pool(cell.url.expose(), &key, "bagua", CONNECTIONS)?,
+                    webhook_url: cell.webhook_url.clone(),
                 })
             })
             .collect::<Result<_, ConfigError>>()?;

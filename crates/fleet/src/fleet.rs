@@ -3,10 +3,12 @@
 use crate::config::{FleetConfig, Server};
 use crate::store::Row;
 use bagua_bots::counts::Counts;
+use bagua_bots::outlook::Waiting;
 use bagua_core::Granted;
 use bagua_model::bots::{BotView, FleetView, ServerView};
 use bagua_model::region::{Environment, RegionId};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use time::OffsetDateTime;
 
 /// What was found out beside the row.
@@ -16,10 +18,10 @@ pub(crate) struct Extra {
     pub(crate) counts: Option<(Counts, OffsetDateTime)>,
     /// When it was last tried to count them.
     pub(crate) count_tried: Option<OffsetDateTime>,
-    /// Updates that wait at Telegram, and when it was asked.
-    pub(crate) pending: Option<(i64, OffsetDateTime)>,
-    /// How late the last message was stored, in milliseconds, and of which update that is known.
-    pub(crate) lag: Option<(i64, Option<i64>)>,
+    /// Updates stored within the last minute.
+    pub(crate) per_minute: Option<i64>,
+    /// How long 99 of 100 of the last answers took.
+    pub(crate) reply_p99: Option<Duration>,
 }
 
 /// One cell.
@@ -101,14 +103,29 @@ impl Fleet {
     }
 }
 
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// A row as readers see it.
-pub(crate) fn view(row: Row, region: &RegionId, servers: &[Server], extra: &Extra) -> BotView {
+pub(crate) fn view(
+    row: Row,
+    region: &RegionId,
+    servers: &[Server],
+    extra: &Extra,
+    now: OffsetDateTime,
+) -> BotView {
     let server = servers
         .iter()
         .find(|server| server.base.to_string() == row.base_url);
     let (condition, desired, mode) = (row.condition(), row.desired(), row.mode());
     // What an owner before this one said last is no error of now.
     let speaks = row.state_generation == Some(row.generation);
+    let waiting = row.pending.map(|pending| Waiting {
+        pending,
+        since: row.waits_since,
+    });
+    let time_to_loss = waiting.and_then(|waiting| waiting.time_to_loss(now));
     BotView {
         bot: row.bot_id,
         username: row.username,
@@ -128,9 +145,13 @@ pub(crate) fn view(row: Row, region: &RegionId, servers: &[Server], extra: &Extr
         doubled: extra.counts.map(|(counts, _)| counts.doubled),
         counted_at: extra.counts.map(|(_, at)| at),
         last_received_at: row.last_received_at,
-        lag_ms: extra.lag.and_then(|(_, lag)| lag),
-        pending: extra.pending.map(|(pending, _)| pending),
-        asked_at: extra.pending.map(|(_, at)| at),
+        lag_ms: row.lag_ms,
+        per_minute: extra.per_minute,
+        reply_p99_ms: extra.reply_p99.map(millis),
+        throttled_s: row.throttled,
+        time_to_loss_s: time_to_loss.map(|span| i64::try_from(span.as_secs()).unwrap_or(i64::MAX)),
+        pending: row.pending,
+        asked_at: row.asked_at,
         quarantined: row.quarantined,
         open_calls: row.open_calls,
         uncertain: row.uncertain,

@@ -7,6 +7,7 @@ mod calls;
 mod config;
 mod fleet;
 mod operations;
+mod quarantine;
 mod queries;
 mod rules;
 mod store;
@@ -16,11 +17,13 @@ mod watch;
 pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
 
 use arc_swap::ArcSwap;
+use bagua_bots::webhook::PATH;
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
-use bagua_model::bots::calls::{GiveUpCalls, ListCalls, ResendCalls};
+use bagua_model::bots::calls::{DiscardQuarantine, GiveUpCalls, ListCalls, ReplayQuarantine, ResendCalls};
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, OrderRules, RemoveRule, TryRule, WriteRule};
 use bagua_model::bots::{
-    AddBot, GetBot, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot, TailBot,
+    AddBot, ConfigureBot, GetBot, GetUpdate, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot,
+    TailBot,
 };
 use bagua_model::failure::Failure;
 use bagua_model::region::RegionId;
@@ -81,6 +84,15 @@ impl Room {
     }
 }
 
+impl Room {
+    /// Where Telegram reaches a bot of a region; nothing where the settings name no address.
+    fn push_url(&self, region: &RegionId, bot: i64) -> Option<String> {
+        let cell = self.config.cells.iter().find(|cell| cell.region == *region)?;
+        let base = cell.webhook_url.as_deref()?.trim_end_matches('/');
+        Some(format!("{base}{PATH}{bot}"))
+    }
+}
+
 /// A cell that does not answer, for whoever asked it.
 fn away(region: &RegionId, error: &sqlx::Error) -> Failure {
     tracing::warn!(%region, error = error as &dyn std::error::Error, "the data database does not answer");
@@ -97,6 +109,9 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .query::<ListCalls>(Arc::clone(&room))
         .operation::<ResendCalls>(Arc::clone(&room))
         .operation::<GiveUpCalls>(Arc::clone(&room))
+        .operation::<ReplayQuarantine>(Arc::clone(&room))
+        .operation::<DiscardQuarantine>(Arc::clone(&room))
+        .query::<GetUpdate>(Arc::clone(&room))
         .query::<ListRules>(Arc::clone(&room))
         .query::<ListRuleVersions>(Arc::clone(&room))
         .query::<TryRule>(Arc::clone(&room))
@@ -107,5 +122,6 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .operation::<StartBot>(Arc::clone(&room))
         .operation::<StopBot>(Arc::clone(&room))
         .operation::<RestartBot>(Arc::clone(&room))
+        .operation::<ConfigureBot>(Arc::clone(&room))
         .operation::<ReplaceToken>(room);
 }

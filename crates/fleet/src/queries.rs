@@ -9,12 +9,16 @@ use bagua_bots::runner::{Read, read};
 use bagua_bots::{BotId, counts};
 use bagua_core::{Answers, AskContext};
 use bagua_keys::KeyError;
-use bagua_model::bots::{BotDetail, FleetView, GetBot, ListBots, ReadBot, TAIL_MOST, TailBot, UpdateView};
+use bagua_model::bots::{
+    BotDetail, BotMode, BotSettings, FleetView, GetBot, GetUpdate, ListBots, ReadBot, SeenSettings,
+    TAIL_MOST, TailBot, UpdateDetail, UpdateView,
+};
 use bagua_model::failure::Failure;
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
-use bagua_telegram::RawUpdate;
+use bagua_telegram::{Kind, RawUpdate};
 use sqlx::PgPool;
+use std::time::Duration;
 use tokio::time::timeout;
 
 impl Room {
@@ -39,6 +43,25 @@ impl Room {
             }
         }
         Err(unanswered.unwrap_or_else(|| Failure::not_found(bot)))
+    }
+
+    /// How a bot is set, here and at Telegram.
+    fn settings(&self, region: &RegionId, row: &store::Row) -> BotSettings {
+        let pushed = row.mode() == BotMode::Webhook;
+        BotSettings {
+            update_kinds: row.update_kinds.clone(),
+            webhook_url: row.webhook_url.clone().filter(|_| pushed),
+            push_url: self.push_url(region, row.bot_id),
+            kinds: Kind::KNOWN.iter().map(|kind| kind.name().to_owned()).collect(),
+            generation: row.generation,
+            seen: row.asked_at.map(|at| SeenSettings {
+                at,
+                webhook_url: row.seen_url.clone().filter(|url| !url.is_empty()),
+                update_kinds: row.seen_kinds.clone().unwrap_or_default(),
+                last_error_at: row.seen_error_at,
+                last_error: row.seen_error.clone(),
+            }),
+        }
     }
 
     async fn newest(&self, cx: &AskContext, bot: i64, limit: u32) -> Result<Vec<store::Update>, Failure> {
@@ -95,13 +118,18 @@ impl Answers<GetBot> for Room {
         let extra = Extra {
             counts: counts.map(|counts| (counts, cx.now)),
             count_tried: None,
-            pending: seen.and_then(|view| view.pending.zip(view.asked_at)),
-            lag: seen.map(|view| (0, view.lag_ms)),
+            per_minute: seen.and_then(|view| view.per_minute),
+            reply_p99: seen
+                .and_then(|view| view.reply_p99_ms)
+                .and_then(|ms| u64::try_from(ms).ok())
+                .map(Duration::from_millis),
         };
         let next_offset = row.next_offset;
+        let settings = self.settings(&region, &row);
         Ok(BotDetail {
-            bot: view(row, &region, &self.config.servers, &extra),
+            bot: view(row, &region, &self.config.servers, &extra, cx.now),
             timeline,
+            settings,
             next_offset,
         })
     }
@@ -121,20 +149,47 @@ impl Answers<ReadBot> for Room {
         let mut shown = Vec::new();
         for update in self.newest(cx, query.bot, query.limit).await? {
             let raw = self.open(query.bot, &update).await?;
-            let mut view = masked(update);
-            let read = raw.map(|raw| read(RawUpdate::new(raw.into())));
-            if let Some(Read::Update(update)) = read {
-                view.chat = update.chat;
-                view.sender = update.sender;
-                if let Some(message) = update.message {
-                    view.media = message.media;
-                    view.text = message.text;
-                }
-            }
-            shown.push(view);
+            shown.push(unmasked(update, raw));
         }
         Ok(shown)
     }
+}
+
+#[async_trait]
+impl Answers<GetUpdate> for Room {
+    async fn answer(&self, cx: &AskContext, query: GetUpdate) -> Result<UpdateDetail, Failure> {
+        let (region, row) = self.find(cx, query.bot).await?;
+        let pool = self.cell(&region)?;
+        let (update, marks) = tokio::try_join!(
+            store::update(pool, query.bot, query.update, query.received_at),
+            store::marks(pool, query.bot, query.update)
+        )
+        .map_err(|error| away(&region, &error))?;
+        let update = update.ok_or_else(|| Failure::not_found(query.update))?;
+        let raw = self.open(query.bot, &update).await?;
+        Ok(UpdateDetail {
+            username: row.username,
+            update: unmasked(update, raw.clone()),
+            // Telegram sends UTF-8; whatever else came is shown as far as it can be.
+            raw: raw.map(|raw| String::from_utf8_lossy(&raw).into_owned()),
+            marks,
+        })
+    }
+}
+
+/// Who wrote what, as far as its key is there.
+fn unmasked(update: store::Update, raw: Option<Vec<u8>>) -> UpdateView {
+    let mut view = masked(update);
+    let read = raw.map(|raw| read(RawUpdate::new(raw.into())));
+    if let Some(Read::Update(update)) = read {
+        view.chat = update.chat;
+        view.sender = update.sender;
+        if let Some(message) = update.message {
+            view.media = message.media;
+            view.text = message.text;
+        }
+    }
+    view
 }
 
 fn masked(update: store::Update) -> UpdateView {

@@ -1,6 +1,8 @@
 //! What is read from a cell. Writing is `bagua_bots::catalogue`'s.
 
-use bagua_model::bots::{BotCondition, BotDesired, BotMode, LeaseChange, LeaseEvent};
+use bagua_bots::BotId;
+use bagua_bots::fleet::{self, Happened};
+use bagua_model::bots::{BotChange, BotCondition, BotDesired, BotEvent, BotMode};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -24,8 +26,24 @@ pub struct Row {
     pub since: Option<OffsetDateTime>,
     pub state_fence: Option<i64>,
     pub state_generation: Option<i64>,
-    pub last_update: Option<i64>,
+    /// Of the configuration of updates: kinds, and the address to push to.
+    pub update_kinds: Vec<String>,
+    pub webhook_url: Option<String>,
+    /// What Telegram last said, and when.
+    pub asked_at: Option<OffsetDateTime>,
+    pub pending: Option<i64>,
+    pub seen_url: Option<String>,
+    pub seen_kinds: Option<Vec<String>>,
+    pub seen_error_at: Option<OffsetDateTime>,
+    pub seen_error: Option<String>,
+    /// Nothing that waits there is older.
+    pub waits_since: Option<OffsetDateTime>,
+    /// Sum of what was new.
+    pub stored: i64,
     pub last_received_at: Option<OffsetDateTime>,
+    pub lag_ms: Option<i64>,
+    /// Seconds of 429 within a day.
+    pub throttled: i64,
     pub quarantined: i64,
     pub open_calls: i64,
     pub uncertain: i64,
@@ -75,16 +93,20 @@ pub async fn bots(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<Row>> {
         r#"SELECT b.bot_id, b.username, b.base_url, b.mode, b.desired, b.generation, b.created_at, l.fence, c.next_offset,
                   CASE WHEN l.expires_at > now() THEN l.owner END AS owner,
                   s.state AS "state?", s.class, s.detail, s.since AS "since?", s.fence AS "state_fence?",
-                  s.generation AS "state_generation?", u.update_id AS "last_update?", u.received_at AS "last_received_at?",
+                  s.generation AS "state_generation?", b.update_kinds, b.webhook_url,
+                  v.at AS "asked_at?", v.pending AS "pending?", v.url AS "seen_url?", v.update_kinds AS "seen_kinds?",
+                  v.last_error_at AS "seen_error_at?", v.last_error AS "seen_error?",
+                  greatest(v.emptied_at, n.last_date) AS waits_since, coalesce(n.stored, 0) AS "stored!",
+                  n.last_at AS "last_received_at?",
+                  greatest(0, extract(epoch FROM n.dated_at - n.last_date) * 1000)::bigint AS lag_ms,
+                  (SELECT coalesce(sum(seconds), 0)::bigint FROM bot_throttles t
+                   WHERE t.bot_id = b.bot_id AND t.hour > now() - interval '24 hours') AS "throttled!",
                   (SELECT count(*) FROM update_quarantine q WHERE q.bot_id = b.bot_id) AS "quarantined!",
                   (SELECT count(*) FROM outbox o WHERE o.bot_id = b.bot_id AND o.state IN ('pending', 'sending')) AS "open_calls!",
                   (SELECT count(*) FROM outbox o WHERE o.bot_id = b.bot_id AND o.state = 'uncertain') AS "uncertain!"
            FROM bots b JOIN bot_leases l USING (bot_id) JOIN bot_cursors c USING (bot_id)
            LEFT JOIN bot_states s USING (bot_id)
-           LEFT JOIN LATERAL (
-               SELECT update_id, received_at FROM updates WHERE updates.bot_id = b.bot_id AND update_id < c.next_offset
-               ORDER BY update_id DESC LIMIT 1
-           ) u ON true
+           LEFT JOIN bot_observations v USING (bot_id) LEFT JOIN ingest_counts n USING (bot_id)
            WHERE $1::bigint IS NULL OR b.bot_id = $1"#,
         bot
     )
@@ -104,21 +126,25 @@ pub async fn sealed_token(pool: &PgPool, bot: i64) -> sqlx::Result<Option<Vec<u8
         .await
 }
 
-/// Who owned a bot, newest first.
-pub async fn timeline(pool: &PgPool, bot: i64) -> sqlx::Result<Vec<LeaseEvent>> {
-    let rows = sqlx::query!(
-        "SELECT at, what, owner, fence FROM bot_lease_events WHERE bot_id = $1 ORDER BY id DESC LIMIT 50",
-        bot
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
+/// Who owned a bot and how it was, newest first.
+pub async fn timeline(pool: &PgPool, bot: i64) -> sqlx::Result<Vec<BotEvent>> {
+    let events = fleet::timeline(pool, BotId(bot), 50).await?;
+    Ok(events
         .into_iter()
-        .map(|row| LeaseEvent {
-            at: row.at,
-            what: row.what.parse().unwrap_or(LeaseChange::Acquired),
-            owner: row.owner,
-            fence: row.fence,
+        .map(|event| {
+            let (what, owner, class, detail) = match event.what {
+                Happened::Lease { what, owner } => (what, Some(owner), None, None),
+                Happened::State { state, class, detail } => (state, None, class, detail),
+            };
+            BotEvent {
+                at: event.at,
+                // Both tables' CHECKs know these words and no others.
+                what: what.parse().unwrap_or(BotChange::Acquired),
+                owner,
+                class,
+                detail,
+                fence: event.fence.0,
+            }
         })
         .collect())
 }
@@ -135,7 +161,8 @@ pub struct Update {
 pub async fn tail(pool: &PgPool, bot: i64, limit: i64) -> sqlx::Result<Vec<Update>> {
     sqlx::query_as!(
         Update,
-        "SELECT update_id, received_at, kind, raw FROM updates WHERE bot_id = $1 ORDER BY update_id DESC LIMIT $2",
+        "SELECT update_id, received_at, kind, raw FROM updates WHERE bot_id = $1
+         ORDER BY received_at DESC, update_id DESC LIMIT $2",
         bot,
         limit
     )
@@ -143,15 +170,32 @@ pub async fn tail(pool: &PgPool, bot: i64, limit: i64) -> sqlx::Result<Vec<Updat
     .await
 }
 
-/// One update.
-pub async fn update(pool: &PgPool, bot: i64, update: i64) -> sqlx::Result<Option<Update>> {
+/// One update, that was stored at that time.
+pub async fn update(
+    pool: &PgPool,
+    bot: i64,
+    update: i64,
+    at: OffsetDateTime,
+) -> sqlx::Result<Option<Update>> {
     sqlx::query_as!(
         Update,
-        "SELECT update_id, received_at, kind, raw FROM updates WHERE bot_id = $1 AND update_id = $2 LIMIT 1",
+        "SELECT update_id, received_at, kind, raw FROM updates WHERE bot_id = $1 AND update_id = $2 AND received_at = $3 LIMIT 1",
+        bot,
+        update,
+        at
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// What rules did with an update: `drop`, `unreadable`, `tag …`.
+pub async fn marks(pool: &PgPool, bot: i64, update: i64) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT concat_ws(' ', mark, tag) AS "mark!" FROM update_marks WHERE bot_id = $1 AND update_id = $2 ORDER BY rule_id, step"#,
         bot,
         update
     )
-    .fetch_optional(pool)
+    .fetch_all(pool)
     .await
 }
 
@@ -177,8 +221,19 @@ mod tests {
             since: None,
             state_fence: state.map(|s| s.1),
             state_generation: state.map(|s| s.2),
-            last_update: None,
+            update_kinds: Vec::new(),
+            webhook_url: None,
+            asked_at: None,
+            pending: None,
+            seen_url: None,
+            seen_kinds: None,
+            seen_error_at: None,
+            seen_error: None,
+            waits_since: None,
+            stored: 0,
             last_received_at: None,
+            lag_ms: None,
+            throttled: 0,
             quarantined: 0,
             open_calls: 0,
             uncertain: 0,

@@ -5,6 +5,7 @@ use crate::config::Server;
 use crate::store;
 use bagua_bots::BotId;
 use bagua_bots::catalogue::token_context;
+use bagua_bots::observe::{self, Info};
 use bagua_keys::{KeyError, KeyStore, Subject, SubjectKind};
 use bagua_model::bots::{SEALED_PREFIX, TokenInput};
 use bagua_model::failure::Failure;
@@ -13,7 +14,6 @@ use bagua_model::text::{Text, keys};
 use bagua_telegram::{ApiBase, Class, Client, Limits, Me, TelegramError, Token};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long a Bot API server may take when somebody waits for the answer.
@@ -129,22 +129,9 @@ pub(crate) async fn get_me(client: &Client) -> Result<Me, Failure> {
     Ok(me)
 }
 
-/// What waits at Telegram, and the webhook that is set there, if one is.
-pub(crate) struct Waiting {
-    pub(crate) pending: i64,
-    pub(crate) webhook: bool,
-}
-
-/// Asks what waits.
-pub(crate) async fn waiting(client: &Client) -> Result<Waiting, Failure> {
-    let info: Value = client
-        .call_as("getWebhookInfo", &json!({}))
-        .await
-        .map_err(|error| refused(&error))?;
-    Ok(Waiting {
-        pending: info["pending_update_count"].as_i64().unwrap_or(0),
-        webhook: info["url"].as_str().is_some_and(|url| !url.is_empty()),
-    })
+/// Asks what is set and what waits.
+pub(crate) async fn info(client: &Client) -> Result<Info, Failure> {
+    observe::ask(client).await.map_err(|error| refused(&error))
 }
 
 /// A call without success, in words for whoever typed the token.

@@ -1,14 +1,12 @@
 //! The loop that looks at all cells.
 
 use crate::fleet::{CellSeen, Extra, Fleet, view};
-use crate::{Room, store, tokens};
-use bagua_bots::runner::{Read, read};
-use bagua_bots::{BotId, counts};
+use crate::{Room, store};
+use bagua_bots::{BotId, Fence, counts, observe, outlook};
 use bagua_model::bots::{BotCondition, BotView};
 use bagua_model::region::RegionId;
-use bagua_telegram::RawUpdate;
 use futures::future::join_all;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -24,8 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const COUNTING_SHARE: u32 = 20;
 /// How long one look counts; a bot whose rows take longer is not counted.
 pub(crate) const COUNTING_TIME: Duration = Duration::from_secs(1);
-/// Bots whose last message is opened with one look, to see how late it was.
-const LAGS: usize = 50;
+/// Over which time updates are counted for a rate.
+const MINUTE: Duration = Duration::from_secs(60);
+/// How often it is looked how long answers took.
+const ANSWERS_EVERY: Duration = Duration::from_secs(10);
 /// Bots that Telegram is asked about with one look, the longest not asked first.
 const ASKED: usize = 5;
 /// Telegram is not asked about a bot more often.
@@ -36,6 +36,9 @@ const ASKED_EVERY: time::Duration = time::Duration::seconds(10);
 struct Memory {
     bots: HashMap<i64, Extra>,
     count_at: Option<Instant>,
+    answers_at: Option<Instant>,
+    /// What each bot had stored, at each look of the last minute.
+    sums: VecDeque<(Instant, HashMap<i64, i64>)>,
 }
 
 impl Room {
@@ -109,18 +112,19 @@ impl Room {
             .bots
             .retain(|bot, _| rows.iter().any(|row| row.bot_id == *bot));
         let now = self.clock.now();
+        Self::rates(memory, &rows, Instant::now());
         self.count(region, memory, &rows, now).await;
         // The first look is quick, so that whoever waits for it sees the bots at once.
         if self.looked.load(Ordering::Relaxed) {
-            self.lags(region, memory, &rows).await;
-            self.ask(region, memory, &rows, now).await;
+            self.answers(region, memory).await;
+            self.ask(region, &rows, now).await;
         }
         let none = Extra::default();
         Ok(rows
             .into_iter()
             .map(|row| {
                 let extra = memory.bots.get(&row.bot_id).unwrap_or(&none);
-                view(row, region, &self.config.servers, extra)
+                view(row, region, &self.config.servers, extra, now)
             })
             .collect())
     }
@@ -149,63 +153,60 @@ impl Room {
         memory.count_at = Some(Instant::now() + begun.elapsed() * COUNTING_SHARE);
     }
 
-    /// How late each bot's last message was stored; only of those that have a new one.
-    async fn lags(&self, region: &RegionId, memory: &mut Memory, rows: &[store::Row]) {
-        let Ok(pool) = self.cell(region) else { return };
-        let news = rows.iter().filter_map(|row| Some((row.bot_id, row.last_update?)));
-        let news: Vec<(i64, i64)> = news
-            .filter(|(bot, update)| {
-                let known = memory.bots.get(bot).and_then(|extra| extra.lag);
-                known.is_none_or(|(of, _)| of != *update)
-            })
-            .take(LAGS)
-            .collect();
-        for (bot, update) in news {
-            let Ok(Some(stored)) = store::update(pool, bot, update).await else {
-                continue;
-            };
-            let Ok(Some(raw)) = self.open(bot, &stored).await else {
-                continue;
-            };
-            let extra = memory.bots.entry(bot).or_default();
-            let written = match read(RawUpdate::new(raw.into())) {
-                Read::Update(update) => update.message.filter(|message| message.edit_date == 0),
-                Read::WithoutNumber(_) => None,
-            };
-            // What is no message has no date of its own: the last one that had stays.
-            let lag = written.map(|message| {
-                let lag: time::Duration = stored.received_at - message.date;
-                lag.whole_milliseconds()
-            });
-            let lag = lag.map(|lag| i64::try_from(lag).unwrap_or(i64::MAX).max(0));
-            extra.lag = Some((update, lag.or(extra.lag.and_then(|(_, before)| before))));
+    /// How many updates each bot stored within the last minute: its sum now less that of a minute ago.
+    fn rates(memory: &mut Memory, rows: &[store::Row], at: Instant) {
+        memory
+            .sums
+            .push_back((at, rows.iter().map(|row| (row.bot_id, row.stored)).collect()));
+        // The last one that is a minute old stays.
+        while memory.sums.get(1).is_some_and(|(then, _)| at - *then >= MINUTE) {
+            memory.sums.pop_front();
+        }
+        let before = memory.sums.front().filter(|(then, _)| at - *then >= MINUTE);
+        for row in rows {
+            let before = before.and_then(|(_, sums)| sums.get(&row.bot_id));
+            let extra = memory.bots.entry(row.bot_id).or_default();
+            extra.per_minute = before.map(|before| row.stored - before);
         }
     }
 
-    /// What waits at Telegram: a few bots with each look, so that a large fleet does not knock at once.
-    async fn ask(&self, region: &RegionId, memory: &mut Memory, rows: &[store::Row], now: OffsetDateTime) {
-        let asked_at = |bot: i64| {
-            memory
-                .bots
-                .get(&bot)
-                .and_then(|extra| extra.pending)
-                .map(|(_, at)| at)
-        };
+    /// How long answers took.
+    async fn answers(&self, region: &RegionId, memory: &mut Memory) {
+        if memory.answers_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let Ok(pool) = self.cell(region) else { return };
+        let begun = Instant::now();
+        let answered = timeout(PATIENCE / 2, outlook::answers(pool)).await;
+        // Where it cannot be read in time, it is not known.
+        let p99 = answered.ok().and_then(Result::ok).unwrap_or_default();
+        for (bot, extra) in &mut memory.bots {
+            extra.reply_p99 = p99.get(&BotId(*bot)).copied();
+        }
+        let pause = (begun.elapsed() * COUNTING_SHARE).max(ANSWERS_EVERY);
+        memory.answers_at = Some(Instant::now() + pause);
+    }
+
+    /// What waits at Telegram for bots that nobody owns; an owner asks by itself. A few with each look, so that a large fleet does not
+    /// knock at once.
+    async fn ask(&self, region: &RegionId, rows: &[store::Row], now: OffsetDateTime) {
         let mut due: Vec<&store::Row> = rows
             .iter()
             // Its token is not taken: another call would say so once more.
-            .filter(|row| row.condition() != BotCondition::Invalid)
-            .filter(|row| asked_at(row.bot_id).is_none_or(|at| now - at >= ASKED_EVERY))
+            .filter(|row| row.owner.is_none() && row.condition() != BotCondition::Invalid)
+            .filter(|row| row.asked_at.is_none_or(|at| now - at >= ASKED_EVERY))
             .collect();
-        due.sort_by_key(|row| asked_at(row.bot_id));
+        due.sort_by_key(|row| row.asked_at);
         due.truncate(ASKED);
-        let asked = join_all(due.into_iter().map(|row| async move {
+        let Ok(pool) = self.cell(region) else { return };
+        join_all(due.into_iter().map(|row| async move {
             let client = self.client(region, row.bot_id, &row.base_url).await.ok()?;
-            let waiting = timeout(PATIENCE / 2, tokens::waiting(&client)).await.ok()?.ok()?;
-            Some((row.bot_id, waiting.pending))
-        }));
-        for (bot, pending) in asked.await.into_iter().flatten() {
-            memory.bots.entry(bot).or_default().pending = Some((pending, now));
-        }
+            let seen = timeout(PATIENCE / 2, observe::ask(&client)).await.ok()?.ok()?;
+            // An owner that has come meanwhile has a higher fence, and its word stays.
+            observe::write(pool, BotId(row.bot_id), Fence(row.fence), &seen)
+                .await
+                .ok()
+        }))
+        .await;
     }
 }

@@ -114,6 +114,16 @@ pub struct BotView {
     /// How much later than it was written the last message was stored, in milliseconds. Telegram's dates are whole
     /// seconds, so below one second it says nothing.
     pub lag_ms: Option<i64>,
+    /// Updates stored within the last minute. Not known before this console has looked for a minute.
+    pub per_minute: Option<i64>,
+    /// How long 99 of 100 answers of the last five minutes took at most, from the update's commit to Telegram's confirmation, in
+    /// milliseconds. Nothing when there was none.
+    pub reply_p99_ms: Option<i64>,
+    /// How long Telegram told it to wait (429) within the last 24 hours, in seconds, chats that waited together counted each.
+    pub throttled_s: i64,
+    /// How long until Telegram drops the first update that waits, if nobody fetches any, in seconds: because it is 24 hours old, or because
+    /// 100,000 wait. Never too long. Nothing when nothing waits, or when it is not known since when.
+    pub time_to_loss_s: Option<i64>,
     /// Updates that wait at Telegram, when it was last asked.
     pub pending: Option<i64>,
     /// When it was asked.
@@ -172,31 +182,100 @@ impl Query for ListBots {
 }
 
 named! {
-    /// How the ownership of a bot changed.
-    LeaseChange {
+    /// What happened to a bot: how its ownership changed, or what its owner said of it from then on.
+    BotChange {
         /// A process took a bot that nobody owned.
         Acquired = "acquired",
         /// A process took a bot whose owner had not renewed its lease.
         TakenOver = "taken_over",
         /// The owner gave it back.
         Released = "released",
+        /// It runs.
+        Running = "running",
+        /// A call did not succeed; it is tried again.
+        Retrying = "retrying",
+        /// Somebody else polls with its token.
+        Conflict = "conflict",
+        /// Its token is not taken any more.
+        Invalid = "invalid",
+        /// It is left to a person.
+        Failed = "failed",
+        /// It stopped, as wished.
+        Stopped = "stopped",
     }
 }
 
 /// A line of a bot's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LeaseEvent {
+pub struct BotEvent {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
     pub at: OffsetDateTime,
     /// What happened.
-    pub what: LeaseChange,
-    /// Which process.
-    pub owner: String,
-    /// With which fence.
+    pub what: BotChange,
+    /// Which process, where the ownership changed.
+    pub owner: Option<String>,
+    /// Class of the error, where its owner said one; words under `bot.error.<class>`.
+    pub class: Option<String>,
+    /// What was said, never with a token.
+    pub detail: Option<String>,
+    /// Under which fence.
     pub fence: i64,
+}
+
+/// What is set of a bot, and what Telegram says is set there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BotSettings {
+    /// Kinds of updates that it asks for; none means Telegram's usual ones.
+    pub update_kinds: Vec<String>,
+    /// Where Telegram shall push to; nothing when it polls.
+    pub webhook_url: Option<String>,
+    /// Where Telegram would push to. Nothing where the region takes no pushes.
+    pub push_url: Option<String>,
+    /// Every kind that can be asked for.
+    pub kinds: Vec<String>,
+    /// Grows with every change.
+    pub generation: i64,
+    /// What Telegram said; nothing before it was asked.
+    pub seen: Option<SeenSettings>,
+}
+
+/// What Telegram says of a bot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SeenSettings {
+    /// When it was asked.
+    #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
+    pub at: OffsetDateTime,
+    /// The webhook that is set there; nothing when none is.
+    pub webhook_url: Option<String>,
+    /// Kinds that it sends; none means its usual ones.
+    pub update_kinds: Vec<String>,
+    /// When a push last failed.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
+    pub last_error_at: Option<OffsetDateTime>,
+    /// Why, in Telegram's words.
+    pub last_error: Option<String>,
+}
+
+impl BotSettings {
+    /// Whether Telegram says what is wanted; the kinds of a bot that polls are those of its last poll, and it does not say them. Nothing
+    /// before it was asked.
+    pub fn agrees(&self) -> Option<bool> {
+        let seen = self.seen.as_ref()?;
+        let sorted = |kinds: &[String]| {
+            let mut kinds = kinds.to_vec();
+            kinds.sort();
+            kinds
+        };
+        let kinds = || sorted(&self.update_kinds) == sorted(&seen.update_kinds);
+        Some(self.webhook_url == seen.webhook_url && (self.webhook_url.is_none() || kinds()))
+    }
 }
 
 /// A bot with its timeline.
@@ -205,8 +284,10 @@ pub struct LeaseEvent {
 pub struct BotDetail {
     /// The bot, its ledger counted for this answer unless that takes longer than a second.
     pub bot: BotView,
-    /// Who owned it, newest first, 50 at most.
-    pub timeline: Vec<LeaseEvent>,
+    /// Who owned it and how it was, newest first, 50 at most.
+    pub timeline: Vec<BotEvent>,
+    /// How it is set, here and at Telegram.
+    pub settings: BotSettings,
     /// The number that the next poll starts from: everything below is stored here.
     pub next_offset: i64,
 }
@@ -292,6 +373,43 @@ impl Query for ReadBot {
     const PERSONAL_DATA: bool = true;
     const EXAMPLE: &'static str = r#"{"bot":700000001,"limit":30}"#;
     type Answer = Vec<UpdateView>;
+}
+
+/// `bots.update`: one update as Telegram sent it. Each reading is audited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GetUpdate {
+    /// The bot's number.
+    pub bot: i64,
+    /// Telegram's number of the update.
+    pub update: i64,
+    /// When it was stored, exactly: updates lie by days, and numbers come again.
+    #[serde(with = "time::serde::rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
+    pub received_at: OffsetDateTime,
+}
+
+/// One update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UpdateDetail {
+    /// Name of the bot, without the @.
+    pub username: String,
+    /// What lists show of it.
+    pub update: UpdateView,
+    /// The JSON, byte for byte. Nothing when its key was destroyed.
+    pub raw: Option<String>,
+    /// What rules did with it that stays here, `drop` or `tag …`.
+    pub marks: Vec<String>,
+}
+
+impl Query for GetUpdate {
+    const KIND: &'static str = "bots.update";
+    const PERMISSION: Permission = Permission::BotsContent;
+    const PERSONAL_DATA: bool = true;
+    const EXAMPLE: &'static str = r#"{"bot":700000001,"update":1,"received_at":"2026-11-26T08:00:00Z"}"#;
+    type Answer = UpdateDetail;
 }
 
 /// A bot's token on its way in. A room puts its sealed form in its place before anything is made of it; `Debug` shows
@@ -425,6 +543,34 @@ wish! {
 wish! {
     /// `bot.restart`: its owner begins anew with the settings of this moment.
     RestartBot, "bot.restart"
+}
+
+/// `bot.configure`: how updates come, and which. Its owner sets it at Telegram; what waits there stays, and comes the new way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ConfigureBot {
+    /// The bot's number.
+    pub bot: i64,
+    /// The region that it lives in.
+    pub region: RegionId,
+    /// How updates come.
+    pub mode: BotMode,
+    /// Which kinds; none means Telegram's usual ones.
+    #[serde(default)]
+    pub update_kinds: Vec<String>,
+}
+
+impl Operation for ConfigureBot {
+    const KIND: &'static str = "bot.configure";
+    const EXAMPLE: &'static str = r#"{"bot":700000001,"region":"eu-west-1","mode":"polling","update_kinds":["message","callback_query"]}"#;
+    const PERMISSION: Permission = Permission::BotsManage;
+    const RISK: Risk = Risk::Moderate;
+    type Outcome = BotOutcome;
+
+    fn target(&self) -> Target {
+        bot_target(self.bot, &self.region)
+    }
 }
 
 /// `bot.replace_token`: the same bot goes on with another token; its history stays.

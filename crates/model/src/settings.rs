@@ -107,6 +107,10 @@ pub struct Cell {
     /// Connection URL of the owning role, used by `bagua migrate` and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_url: Option<Secret>,
+    /// Address below which Telegram reaches the region's gateway, `https://hooks.example.com`; `/v1/hooks/telegram/{bot}` is put behind it.
+    /// Without it bots of this region can only poll. Telegram's cloud takes nothing but https, on port 443, 80, 88 or 8443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<String>,
 }
 
 /// The key store: where the keys lie that seal tokens and what people write.

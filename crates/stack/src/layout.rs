@@ -73,6 +73,13 @@ impl Layout {
             .map_or(self.port, |(_, offset, _)| self.port + offset)
     }
 
+    /// The address of a region's gateway.
+    pub(crate) fn gateway_url(&self, region: &str) -> String {
+        let mut parts = self.parts().into_iter();
+        let gateway = parts.find(|part| part.region == region && part.service == "gateway");
+        gateway.map(|part| part.url()).unwrap_or_default()
+    }
+
     /// The address of the stand-in for Telegram.
     pub(crate) fn simulator_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port + SIMULATOR.1)

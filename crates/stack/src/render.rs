@@ -123,6 +123,8 @@ impl Inputs<'_> {
                     region: region.clone(),
                     url: app(&data_database(region)),
                     owner_url: Some(owner(&data_database(region))),
+                    // The simulator runs on this machine and pushes to this address; Telegram's cloud takes no such one.
+                    webhook_url: self.layout.demo_bots.then(|| self.layout.gateway_url(region)),
                 })
                 .collect(),
             components: self

@@ -50,6 +50,8 @@ fn the_unit_tests_notice_a_changed_rule() -> anyhow::Result<()> {
         ("tg_bots{state=\"invalid\"}", "tg_bots"),
         ("tg_bots_unowned) > 0\n        for: 1m", "tg_bots_unowned) > 0"),
         ("retrying|conflict", "conflict"),
+        ("tg_lag_seconds) > 60\n        for: 2m", "tg_lag_seconds) > 60"),
+        ("< 6 * 3600", "< 8 * 3600"),
         ("[10m])) > 5", "[10m])) > 1"),
         ("delta(tg_quarantine_rows[15m])", "(tg_quarantine_rows"),
     ] {

@@ -54,7 +54,7 @@ const SAID: [(&str, &str, &str); 15] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 17] = [
+pub const NOUNS: [&str; 18] = [
     "alerts",
     "approvals",
     "audit",
@@ -66,6 +66,7 @@ pub const NOUNS: [&str; 17] = [
     "notices",
     "operations",
     "people",
+    "quarantine",
     "regions",
     "rules",
     "schedules",
@@ -77,7 +78,7 @@ pub const NOUNS: [&str; 17] = [
 fn plural(noun: &str) -> String {
     match noun {
         "person" => "people".to_owned(),
-        "audit" => noun.to_owned(),
+        "audit" | "quarantine" => noun.to_owned(),
         noun if noun.ends_with('s') || noun == "people" => noun.to_owned(),
         noun => format!("{noun}s"),
     }

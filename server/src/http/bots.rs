@@ -9,10 +9,11 @@ use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bagua_app::context::Flash;
 use bagua_model::bots::rules::{RuleForm, WriteRule};
-use bagua_model::bots::{AddBot, ReplaceToken, TokenInput};
+use bagua_model::bots::{AddBot, BotMode, ConfigureBot, ReplaceToken, TokenInput};
 use bagua_model::failure::Failure;
 use bagua_model::operation::PlanView;
 use bagua_model::region::RegionId;
+use bagua_model::text::{Text, keys};
 use bagua_model::verbs::Operation;
 use serde::Deserialize;
 
@@ -65,10 +66,7 @@ pub async fn write_rule(
     Path(bot): Path<i64>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let said = |name: &str| {
-        let field = fields.iter().find(|(field, _)| field == name);
-        field.map(|(_, value)| value.clone()).unwrap_or_default()
-    };
+    let said = |name: &str| said(&fields, name);
     // 0 is a new rule.
     let rule: i64 = said("rule").parse().unwrap_or_default();
     let form = format!("/bots/{bot}/rules");
@@ -90,6 +88,48 @@ pub async fn write_rule(
         values: fields,
     };
     plan(state, identity, back, operation).await
+}
+
+/// `POST /bots/{bot}/settings`: to the plan of setting how updates come, and which.
+pub async fn configure(
+    State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
+    Path(bot): Path<i64>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Response {
+    let path = format!("/bots/{bot}/settings");
+    let operation = settings(bot, &fields);
+    let back = Back {
+        path: &path,
+        form: &path[1..],
+        values: fields,
+    };
+    plan(state, identity, back, operation).await
+}
+
+fn settings(bot: i64, fields: &[(String, String)]) -> Result<ConfigureBot, Failure> {
+    let mode: BotMode = said(fields, "mode")
+        .parse()
+        .map_err(|_| Failure::field("mode", Text::new(keys::BOT_MODE_NONE)))?;
+    let kinds = fields.iter().filter(|(field, _)| field == "kind");
+    let update_kinds: Vec<String> = kinds.map(|(_, kind)| kind.clone()).collect();
+    let chosen = said(fields, "which") == "chosen";
+    // An operation without kinds asks for the usual ones, which is not what was ticked.
+    if chosen && update_kinds.is_empty() {
+        return Err(Failure::field("update_kinds", Text::new(keys::BOT_KINDS_NONE)));
+    }
+    Ok(ConfigureBot {
+        bot,
+        region: RegionId::new(said(fields, "place")),
+        mode,
+        update_kinds: if chosen { update_kinds } else { Vec::new() },
+    })
+}
+
+/// What stands in a field; nothing where there is none.
+fn said(fields: &[(String, String)], name: &str) -> String {
+    let field = fields.iter().find(|(field, _)| field == name);
+    field.map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
 /// Where a form that cannot be used comes back, and with what.

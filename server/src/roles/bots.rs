@@ -1,12 +1,18 @@
 //! The bots of a region's runner: which process they run in, and what it measures about them.
 
 use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::any;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
+use bagua_bots::outlook;
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
+use bagua_bots::webhook::{self, Webhooks};
 use bagua_keys::KeyStore;
 use bagua_model::settings::Settings;
 use bagua_telegram::Transport;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr as _;
@@ -33,13 +39,12 @@ const STATES: [&str; 6] = ["running", "retrying", "conflict", "invalid", "failed
 /// The bots of one cell.
 pub struct Bots {
     config: RunnerConfig,
-    pool: PgPool,
-    keys: Arc<KeyStore>,
-    transport: Transport,
+    parts: Parts,
 }
 
 impl Bots {
-    /// Nothing where the settings name no key store: what bots receive could not be sealed. Connects to nothing yet.
+    /// Nothing where the settings name no key store: what bots receive could not be sealed. Connects to nothing yet. Within a runtime of
+    /// tokio.
     ///
     /// # Errors
     /// When a value of the settings cannot be used.
@@ -65,6 +70,13 @@ impl Bots {
         let host = nix::unistd::gethostname()
             .ok()
             .and_then(|name| name.into_string().ok());
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(options);
+        let keys: Arc<KeyStore> = bagua_fleet::key_store(keys, &name, &mut rand::rng(), REMEMBERED)?;
+        let now = Arc::new(OffsetDateTime::now_utc);
+        let committer = Committer::start(&pool, CommitterConfig::default(), now);
         Ok(Some(Bots {
             // A process that comes after this one is another owner, whatever became of this one.
             config: RunnerConfig::new(format!(
@@ -72,28 +84,35 @@ impl Bots {
                 host.unwrap_or_else(|| "localhost".to_owned()),
                 std::process::id()
             )),
-            pool: PgPoolOptions::new()
-                .max_connections(CONNECTIONS)
-                .acquire_timeout(ACQUIRE)
-                .connect_lazy_with(options),
-            keys: bagua_fleet::key_store(keys, &name, &mut rand::rng(), REMEMBERED)?,
-            transport: Transport::new(CONNECT)?,
+            parts: Parts {
+                ingest: Ingest::new(Arc::clone(&keys), committer),
+                transport: Transport::new(CONNECT)?,
+                pool,
+                keys,
+            },
         }))
     }
 
     /// Runs them until `stop`, then until everything that was received is stored.
     pub async fn run(self, stop: CancellationToken) {
-        let now = Arc::new(OffsetDateTime::now_utc);
-        let committer = Committer::start(&self.pool, CommitterConfig::default(), now);
-        let parts = Parts {
-            pool: self.pool.clone(),
-            keys: Arc::clone(&self.keys),
-            ingest: Ingest::new(Arc::clone(&self.keys), committer),
-            transport: self.transport,
+        let pool = self.parts.pool.clone();
+        let runner = Runner::new(self.config, self.parts);
+        tokio::join!(runner.run(stop.clone()), keep_counting(&pool, &stop));
+        // A push that comes later is answered 503, and Telegram keeps it.
+        pool.close().await;
+    }
+
+    /// The route on which Telegram pushes to bots of this cell; what comes goes the same way as what is polled.
+    pub fn pushes(&self) -> Router {
+        let Parts {
+            pool, keys, ingest, ..
+        } = self.parts.clone();
+        let webhooks = Webhooks::new(pool, keys, ingest);
+        let answer = move |request: Request| {
+            let webhooks = webhooks.clone();
+            async move { webhooks.answer(request).await.map(Body::new) }
         };
-        let runner = Runner::new(self.config, parts);
-        tokio::join!(runner.run(stop.clone()), keep_counting(&self.pool, &stop));
-        self.pool.close().await;
+        Router::new().route(&format!("{}{{bot}}", webhook::PATH), any(answer))
     }
 }
 
@@ -145,6 +164,10 @@ async fn count(pool: &PgPool) -> sqlx::Result<()> {
     )
     .fetch_one(pool)
     .await?;
+    let worst = outlook::worst(pool, OffsetDateTime::now_utc()).await?;
+    // With nothing to lose there is a day, which is what Telegram keeps.
+    gauge!("tg_time_to_loss_seconds").set(worst.time_to_loss.unwrap_or(outlook::KEPT).as_secs_f64());
+    gauge!("tg_lag_seconds").set(worst.lag.unwrap_or_default().as_secs_f64());
     gauge!("tg_bots_unowned").set(counted.unowned as f64);
     gauge!("tg_quarantine_rows").set(counted.quarantined as f64);
     counter!("tg_lease_takeovers_total").absolute(counted.taken_over.unsigned_abs());
@@ -161,6 +184,16 @@ pub fn describe() {
     describe_gauge!(
         "tg_bots_unowned",
         "Bots of the cell that should run and that no process owns."
+    );
+    describe_gauge!(
+        "tg_time_to_loss_seconds",
+        Unit::Seconds,
+        "Least time until Telegram drops an update of a bot of the cell; 86,400 when nothing waits."
+    );
+    describe_gauge!(
+        "tg_lag_seconds",
+        Unit::Seconds,
+        "Largest lag of a bot of the cell that stored a message within two minutes."
     );
     describe_gauge!(
         "tg_quarantine_rows",

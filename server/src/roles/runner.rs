@@ -57,8 +57,9 @@ pub async fn runner(settings: &Settings, region: &str, stop: CancellationToken) 
         let (runner, stop) = (Arc::clone(&runner), stop.clone());
         async move { runner.database.keep_beating(stop).await }
     });
+    let bots = bots::Bots::new(settings, region)?;
+    let pushes = bots.as_ref().map(bots::Bots::pushes).unwrap_or_default();
     let runs_bots = tokio::spawn({
-        let bots = bots::Bots::new(settings, region)?;
         let (runner, stop) = (Arc::clone(&runner), stop.clone());
         async move {
             if let Some(bots) = bots
@@ -74,6 +75,7 @@ pub async fn runner(settings: &Settings, region: &str, stop: CancellationToken) 
         .route("/v1/ping", get(ping))
         .fallback(unknown)
         .with_state(runner)
+        .merge(pushes)
         .merge(telemetry::metrics_route(None, move || sampled.database.sample()));
     listener::serve(listener, telemetry::track(router), stop, DRAIN).await?;
     // What was received is stored, and the leases are given back.
@@ -214,6 +216,6 @@ impl Runner {
 async fn unknown() -> Response {
     problem(
         StatusCode::NOT_FOUND,
-        "A runner answers /health, /metrics and /v1/ping",
+        "A runner answers /health, /metrics, /v1/ping and what Telegram pushes to /v1/hooks/telegram/{bot}",
     )
 }

@@ -48,6 +48,7 @@ pub(crate) async fn land() -> anyhow::Result<Land> {
         region: region.to_owned(),
         url: Secret::new(database.app_url.as_str()),
         owner_url: None,
+        webhook_url: (region == HOME).then(|| "http://127.0.0.1:9".to_owned()),
     };
     ground.settings.cells = vec![cell(HOME, &home), cell(AWAY, &away)];
     ground.settings.keys = Some(Keys {

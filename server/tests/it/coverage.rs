@@ -14,9 +14,10 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 23] = [
+const FROM_AN_ENGINE: [&str; 27] = [
     "alerts.delivery",
     "bot.add",
+    "bot.configure",
     "bot.replace_token",
     "bot.restart",
     "bot.start",
@@ -24,9 +25,12 @@ const FROM_AN_ENGINE: [&str; 23] = [
     "bots.content",
     "bots.one",
     "bots.tail",
+    "bots.update",
     "call.give_up",
     "call.resend",
     "calls.list",
+    "quarantine.discard",
+    "quarantine.replay",
     "rule.order",
     "rule.remove",
     "rule.write",

@@ -273,6 +273,22 @@ pub async fn inputs(
             json!({ "region": region, "server": "telegram", "token": format!("700000001:{}", "x".repeat(35)) }),
         ),
         ("bot.start", json!({ "bot": 700_000_001, "region": region })),
+        (
+            "bot.configure",
+            json!({ "bot": 700_000_001, "region": region, "mode": "polling" }),
+        ),
+        (
+            "quarantine.replay",
+            json!({ "bot": 700_000_001, "region": region, "rows": [1] }),
+        ),
+        (
+            "quarantine.discard",
+            json!({ "bot": 700_000_001, "region": region, "rows": [1] }),
+        ),
+        (
+            "bots.update",
+            json!({ "bot": 700_000_001, "update": 1, "received_at": "2026-11-26T08:00:00Z" }),
+        ),
         ("bot.stop", json!({ "bot": 700_000_001, "region": region })),
         ("bot.restart", json!({ "bot": 700_000_001, "region": region })),
         (

@@ -12,7 +12,8 @@ use crate::ui::{age, empty, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
 use bagua_model::bots::calls::{
-    CALLS_AT_ONCE, CallState, CallView, CallsView, GiveUpCalls, ListCalls, QuarantinedView, ResendCalls,
+    CALLS_AT_ONCE, CallState, CallView, CallsView, DiscardQuarantine, GiveUpCalls, ListCalls,
+    ReplayQuarantine, ResendCalls,
 };
 use bagua_model::text::keys;
 use leptos::prelude::*;
@@ -63,7 +64,7 @@ fn whole(ui: Ui, bot: i64, state: &str, view: &CallsView) -> Node {
         <section class="card" id="quarantine">
             <h2>{ui.t(keys::UI_CALLS_QUARANTINE)}</h2>
             <p class="field-help">{ui.t(keys::UI_CALLS_QUARANTINE_ABOUT)}</p>
-            {if view.quarantined.is_empty() { empty(ui.t(keys::UI_CALLS_QUARANTINE_NONE), "") } else { quarantine(ui, &view.quarantined) }}
+            {if view.quarantined.is_empty() { empty(ui.t(keys::UI_CALLS_QUARANTINE_NONE), "") } else { quarantine(ui, bot, view, reason.as_ref()) }}
         </section>
     }
 }
@@ -198,17 +199,44 @@ fn decisions(ui: Ui, bot: i64, view: &CallsView, call: &CallView, reason: Option
     }
 }
 
-fn quarantine(ui: Ui, list: &[QuarantinedView]) -> Node {
-    let rows = list
+fn quarantine(ui: Ui, bot: i64, view: &CallsView, reason: Option<&String>) -> Node {
+    let back = format!("/bots/{bot}/calls");
+    let to = |href: String, words: String| match reason {
+        None => html! { <a class="button small" href=href>{words}</a> },
+        Some(_) => ().into(),
+    };
+    let replay = |rows: Vec<i64>| {
+        let region = view.region.clone();
+        plan_href(&ReplayQuarantine { bot, region, rows }, &back)
+    };
+    let rows = view
+        .quarantined
         .iter()
         .map(|row| {
+            let discard = DiscardQuarantine {
+                bot,
+                region: view.region.clone(),
+                rows: vec![row.id],
+            };
             html! {
                 <li class="row">
-                    <span class="row-main">{row.reason.clone()}<span class="row-sub num">{row.id}</span></span>
+                    <span class="row-main">{ui.key(&format!("quarantine.reason.{}", row.reason))}<span class="row-sub num">{row.id}</span></span>
                     <span class="row-age num">{age(ui, row.received_at)}</span>
+                    {to(replay(vec![row.id]), ui.t(keys::UI_QUARANTINE_REPLAY).to_owned())}
+                    {to(plan_href(&discard, &back), ui.t(keys::UI_QUARANTINE_DISCARD).to_owned())}
                 </li>
             }
         })
         .collect::<Node>();
-    html! { <ul class="rows">{rows}</ul> }
+    let all: Vec<i64> = view
+        .quarantined
+        .iter()
+        .take(CALLS_AT_ONCE)
+        .map(|row| row.id)
+        .collect();
+    let words = ui.tx(keys::UI_QUARANTINE_REPLAY_ALL, &[("n", &all.len())]);
+    html! {
+        <div class="actions together">{to(replay(all), words)}</div>
+        <ul class="rows">{rows}</ul>
+    }
 }

@@ -6,10 +6,11 @@ use bagua_markup::html;
 use bagua_model::text::keys;
 
 /// The pages: the end of their address behind `/bots/{bot}`, and their name.
-const TABS: [(&str, &str); 3] = [
+const TABS: [(&str, &str); 4] = [
     ("", keys::UI_BOTS_TAB_STATE),
     ("/rules", keys::UI_BOTS_TAB_RULES),
     ("/calls", keys::UI_BOTS_TAB_CALLS),
+    ("/settings", keys::UI_BOTS_TAB_SETTINGS),
 ];
 
 /// The strip of `bot`'s pages; `here` is the end of the present one's address.

@@ -8,8 +8,6 @@ use bagua_bots::{BotId, catalogue};
 use bagua_telegram_sim::{Load, Shape, Share, load};
 use bagua_testkit::TestDatabase;
 use futures::TryStreamExt as _;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 
 /// Updates of one part, over all of its bots. A queue at Telegram holds 100,000.
@@ -65,14 +63,7 @@ pub async fn pushed() -> Result<()> {
     let bot = ground.bots.first().context("a bot")?;
     load::run(bot, mixed(UPDATES)).await;
     let url = format!("http://{address}{PATH}{}", bot.id());
-    catalogue::push_to(
-        &ground.data.app,
-        &ground.keys,
-        BotId(bot.id()),
-        &url,
-        &mut StdRng::from_os_rng(),
-    )
-    .await?;
+    catalogue::push_to(&ground.data.app, &ground.keys, BotId(bot.id()), &url).await?;
     // Its owner sets the webhook; the first push comes right behind.
     let running = ground.run("bench", parts);
     ground

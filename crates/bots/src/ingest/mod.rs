@@ -3,7 +3,7 @@
 mod committer;
 mod store;
 
-pub use committer::{Committer, CommitterConfig};
+pub use committer::{Committer, CommitterConfig, Now};
 
 use crate::{BotId, Fence};
 use bagua_keys::{DataKey, KeyError, KeyStore, Subject, SubjectKind};

@@ -147,14 +147,16 @@ pub(super) async fn store(
              WHERE message IS NOT NULL AND chat IS NOT NULL
              ON CONFLICT DO NOTHING
          ), counted AS (
-             INSERT INTO ingest_counts AS c (bot_id, received, stored, last_at, last_date)
+             INSERT INTO ingest_counts AS c (bot_id, received, stored, last_at, last_date, dated_at)
              SELECT bot, count(*) + coalesce((SELECT more FROM unnest($17::bigint[], $18::bigint[]) AS x (b, more) WHERE b = bot), 0),
-                    count(new.update_id), $16, max(date)
+                    count(new.update_id), $16, max(date) FILTER (WHERE edit_date = 0),
+                    CASE WHEN count(date) FILTER (WHERE edit_date = 0) > 0 THEN $16 END
              FROM u LEFT JOIN new ON bot = bot_id AND u.update_id = new.update_id
              WHERE NOT fenced OR bot IN (SELECT bot_id FROM moved)
              GROUP BY bot ORDER BY bot
              ON CONFLICT (bot_id) DO UPDATE SET received = c.received + excluded.received, stored = c.stored + excluded.stored,
-                 last_at = excluded.last_at, last_date = coalesce(excluded.last_date, c.last_date)
+                 last_at = excluded.last_at, last_date = coalesce(excluded.last_date, c.last_date),
+                 dated_at = coalesce(excluded.dated_at, c.dated_at)
          ), work AS (
              INSERT INTO update_work (bot_id, update_id, received_at, lane)
              SELECT bot, u.update_id, $16, CASE WHEN kind = ANY($19) THEN 0 ELSE 1 END

@@ -184,6 +184,7 @@ impl Bot {
         let (state, pause) = match class {
             Class::Throttled(pause) => {
                 counter!("retry_after_seconds_total").increment(pause.as_secs());
+                crate::outlook::throttled(&self.parts.pool, self.id, pause).await;
                 ("retrying", pause)
             }
             Class::OtherPoller => ("conflict", CONFLICT_PAUSE),

@@ -298,6 +298,9 @@ impl Bot {
 
     async fn write(&self, fence: Fence, due: &Due, settled: &Settled) -> Result<(), ClerkError> {
         let pool = &self.parts.pool;
+        if settled.class == Some("throttled") {
+            crate::outlook::throttled(pool, self.id, settled.pause).await;
+        }
         if settled.class == Some("blocked") {
             let why = settled.detail.as_deref().unwrap_or("403");
             store::block(pool, self.id, due.chat, why).await?;

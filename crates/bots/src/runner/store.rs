@@ -7,7 +7,6 @@ use metrics::counter;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use std::collections::HashMap;
-use time::OffsetDateTime;
 
 /// What somebody set of a bot.
 #[derive(Clone)]
@@ -170,62 +169,6 @@ pub(super) async fn depths(pool: &PgPool, bots: &[i64]) -> sqlx::Result<Depths> 
     )
     .fetch_one(pool)
     .await
-}
-
-/// What Telegram says of a bot.
-pub(super) struct Observation<'a> {
-    pub(super) url: &'a str,
-    pub(super) update_kinds: &'a [String],
-    pub(super) pending: i64,
-    pub(super) last_error_at: Option<OffsetDateTime>,
-    pub(super) last_error: Option<&'a str>,
-}
-
-/// Writes down what Telegram says of a bot, unless a later owner has asked since. Returns with which settings the webhook was
-/// last set, and when.
-pub(super) async fn observe(
-    pool: &PgPool,
-    bot: BotId,
-    fence: Fence,
-    seen: &Observation<'_>,
-) -> sqlx::Result<Option<(i64, OffsetDateTime)>> {
-    let row = sqlx::query!(
-        "INSERT INTO bot_observations AS o (bot_id, fence, url, update_kinds, pending, last_error_at, last_error)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (bot_id) DO UPDATE SET at = now(), fence = excluded.fence, url = excluded.url,
-             update_kinds = excluded.update_kinds, pending = excluded.pending, last_error_at = excluded.last_error_at,
-             last_error = excluded.last_error
-         WHERE o.fence <= excluded.fence
-         RETURNING set_generation, set_at",
-        bot.0,
-        fence.0,
-        seen.url,
-        seen.update_kinds,
-        seen.pending,
-        seen.last_error_at,
-        seen.last_error
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.and_then(|row| row.set_generation.zip(row.set_at)))
-}
-
-/// The webhook was set with the settings of that generation.
-pub(super) async fn webhook_set(
-    pool: &PgPool,
-    bot: BotId,
-    fence: Fence,
-    generation: i64,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "UPDATE bot_observations SET set_generation = $3, set_at = now() WHERE bot_id = $1 AND fence <= $2",
-        bot.0,
-        fence.0,
-        generation
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
 }
 
 /// Keeps what has no number, once.

@@ -2,10 +2,10 @@
 
 use super::bot::{Bot, End};
 use super::poll::NOT_FOUND_TIMES;
-use super::store::{self, Hook, Note, Observation};
+use super::store::{Hook, Note};
+use crate::observe::{self, Info};
 use bagua_telegram::{Class, Client, TelegramError};
 use metrics::counter;
-use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,24 +13,6 @@ use time::OffsetDateTime;
 
 /// Connections over which Telegram may push at once; the most that the cloud allows.
 const CONNECTIONS: u32 = 100;
-
-/// The answer of `getWebhookInfo`, as far as it is needed.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Info {
-    url: String,
-    pending_update_count: i64,
-    last_error_date: Option<i64>,
-    last_error_message: Option<String>,
-    allowed_updates: Vec<String>,
-}
-
-impl Info {
-    fn last_error_at(&self) -> Option<OffsetDateTime> {
-        self.last_error_date
-            .and_then(|date| OffsetDateTime::from_unix_timestamp(date).ok())
-    }
-}
 
 impl Bot {
     /// Keeps the webhook as it is wanted. Pushes come to whichever process; this one owns what is set at Telegram.
@@ -66,6 +48,9 @@ impl Bot {
                             told = class;
                             self.tell(&Note::new("retrying", Some(class), Some(why))).await;
                         }
+                        if let Some(pause) = error.pause() {
+                            crate::outlook::throttled(&self.parts.pool, self.id, pause).await;
+                        }
                         let rest = error.pause().unwrap_or(pause);
                         pause = (pause * 2).min(super::poll::LONGEST_PAUSE);
                         rest
@@ -81,7 +66,7 @@ impl Bot {
     }
 
     async fn tend_once(&self, client: &Client, hook: &Hook) -> Result<(), Trouble> {
-        let info: Info = client.call_as("getWebhookInfo", &json!({})).await?;
+        let info = observe::ask(client).await?;
         let set = self.observe(&info).await?;
         let kinds = |kinds: &[String]| kinds.iter().cloned().collect::<BTreeSet<_>>();
         let refused = |since: OffsetDateTime| {
@@ -110,9 +95,9 @@ impl Bot {
         counter!("tg_webhooks_set_total").increment(1);
         tracing::info!(bot = self.id.0, "the webhook was set");
         let fence = self.lease.borrow().fence;
-        store::webhook_set(&self.parts.pool, self.id, fence, self.settings.generation).await?;
+        observe::webhook_set(&self.parts.pool, self.id, fence, self.settings.generation).await?;
         // What is to be seen of the bot is how it stands now.
-        let info: Info = client.call_as("getWebhookInfo", &json!({})).await?;
+        let info = observe::ask(client).await?;
         self.observe(&info).await?;
         Ok(())
     }
@@ -133,7 +118,7 @@ impl Bot {
     pub(super) async fn watch(&self, client: &Client) {
         loop {
             if self.is_owner() {
-                match client.call_as::<Info>("getWebhookInfo", &json!({})).await {
+                match observe::ask(client).await {
                     Ok(info) => {
                         if let Err(error) = self.observe(&info).await {
                             super::away("observation", &error);
@@ -150,15 +135,8 @@ impl Bot {
     }
 
     async fn observe(&self, info: &Info) -> sqlx::Result<Option<(i64, OffsetDateTime)>> {
-        let seen = Observation {
-            url: &info.url,
-            update_kinds: &info.allowed_updates,
-            pending: info.pending_update_count,
-            last_error_at: info.last_error_at(),
-            last_error: info.last_error_message.as_deref(),
-        };
         let fence = self.lease.borrow().fence;
-        store::observe(&self.parts.pool, self.id, fence, &seen).await
+        observe::write(&self.parts.pool, self.id, fence, info).await
     }
 }
 

@@ -11,8 +11,6 @@ use bagua_testkit::eventually;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use serde_json::json;
 use std::time::Duration;
 
@@ -37,9 +35,9 @@ async fn serve(hooks: Webhooks) -> Result<String> {
 }
 
 async fn push_to(ground: &Ground, bot: &Bot, hooks: &str) -> Result<()> {
-    let (bot, mut random) = (BotId(bot.id()), StdRng::seed_from_u64(7));
+    let bot = BotId(bot.id());
     let url = format!("{hooks}{}", bot.0);
-    Ok(catalogue::push_to(&ground.data.app, &ground.keys, bot, &url, &mut random).await?)
+    Ok(catalogue::push_to(&ground.data.app, &ground.keys, bot, &url).await?)
 }
 
 fn client(sim: &Sim, bot: &Bot) -> Result<Client> {
@@ -58,12 +56,14 @@ async fn until_acknowledged(bot: &Bot, updates: usize) -> Result<()> {
     .await
 }
 
-/// The secret that [`push_to`] makes.
-fn secret() -> String {
-    use rand::RngCore as _;
-    let mut bytes = [0; 32];
-    StdRng::seed_from_u64(7).fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The secret of bot 7, as it lies sealed.
+async fn secret(ground: &Ground) -> Result<String> {
+    let sealed: Vec<u8> = sqlx::query_scalar("SELECT webhook_secret FROM bots WHERE bot_id = 7")
+        .fetch_one(&ground.data.owner)
+        .await?;
+    let mut context = vec![b'w'];
+    context.extend(7_i64.to_be_bytes());
+    Ok(String::from_utf8(ground.keys.open(&context, &sealed).await?.to_vec())?)
 }
 
 fn pushed(bot: i64, secret: Option<&str>, body: impl Into<Bytes>) -> Result<Request<Full<Bytes>>> {
@@ -129,10 +129,10 @@ async fn what_is_pushed_is_stored_and_then_confirmed_and_polling_goes_on_where_i
 async fn who_has_not_the_secret_stores_nothing_and_learns_nothing() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7, 8]).await?;
-    let (mut random, app) = (StdRng::seed_from_u64(7), &ground.data.app);
-    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7", &mut random).await?;
+    let app = &ground.data.app;
+    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7").await?;
     let hooks = webhooks(&ground);
-    let right = secret();
+    let right = secret(&ground).await?;
     let long = format!("{right}0");
     for (bot, given, what) in [
         (7, Some("wrong"), "another secret"),
@@ -167,9 +167,9 @@ async fn who_has_not_the_secret_stores_nothing_and_learns_nothing() -> Result<()
 async fn what_telegram_does_not_send_is_refused_and_what_has_no_number_is_kept() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let (mut random, app) = (StdRng::seed_from_u64(7), &ground.data.app);
-    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7", &mut random).await?;
-    let (hooks, right) = (webhooks(&ground), secret());
+    let app = &ground.data.app;
+    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7").await?;
+    let (hooks, right) = (webhooks(&ground), secret(&ground).await?);
     let get = Request::get(format!("{PATH}7")).body(Full::<Bytes>::default())?;
     assert_eq!(hooks.answer(get).await.status(), 405);
     let large = pushed(7, Some(&right), vec![b' '; (1 << 20) + 1])?;
@@ -180,7 +180,7 @@ async fn what_telegram_does_not_send_is_refused_and_what_has_no_number_is_kept()
     for _ in 0..2 {
         assert_eq!(hooks.answer(pushed(7, Some(&right), odd)?).await.status(), 200);
     }
-    let kept = fleet::quarantine(app, BotId(7), 10).await?;
+    let kept = bagua_bots::quarantine::list(app, BotId(7), 10).await?;
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].open(&ground.keys, BotId(7)).await?, odd.as_bytes());
 
@@ -199,9 +199,9 @@ async fn what_telegram_does_not_send_is_refused_and_what_has_no_number_is_kept()
 async fn one_update_pushed_to_two_processes_at_once_is_stored_once() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let (mut random, app) = (StdRng::seed_from_u64(7), &ground.data.app);
-    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7", &mut random).await?;
-    let (one, other, right) = (webhooks(&ground), webhooks(&ground), secret());
+    let app = &ground.data.app;
+    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7").await?;
+    let (one, other, right) = (webhooks(&ground), webhooks(&ground), secret(&ground).await?);
     for number in 1..=50 {
         let (first, second) = tokio::join!(
             one.answer(pushed(7, Some(&right), update(number))?),
@@ -221,9 +221,9 @@ async fn while_too_much_waits_telegram_is_told_to_come_again_and_then_it_is_take
     })
     .await?;
     ground.bots([7]).await?;
-    let (mut random, app) = (StdRng::seed_from_u64(7), &ground.data.app);
-    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7", &mut random).await?;
-    let (hooks, right) = (webhooks(&ground), secret());
+    let app = &ground.data.app;
+    catalogue::push_to(app, &ground.keys, BotId(7), "http://127.0.0.1:9/7").await?;
+    let (hooks, right) = (webhooks(&ground), secret(&ground).await?);
     // Nothing can be written, so the first push waits for its commit and fills the room.
     let mut lock = ground.data.owner.begin().await?;
     sqlx::query("LOCK TABLE update_ledger IN EXCLUSIVE MODE")

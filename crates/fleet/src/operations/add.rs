@@ -1,7 +1,7 @@
 //! A bot comes in by its token, which nobody reads again.
 
 use super::{CHECK, STORE, facts, not_stored};
-use crate::tokens::{get_me, waiting};
+use crate::tokens::{get_me, info};
 use crate::{Room, away, store};
 use async_trait::async_trait;
 use bagua_bots::catalogue;
@@ -53,11 +53,11 @@ impl Handles<AddBot> for Room {
         self.refuse_elsewhere(operation).await?;
         let client = self.adding(operation).await?;
         let me = get_me(&client).await?;
-        let waits = waiting(&client).await?;
+        let info = info(&client).await?;
         let server = self.server(&operation.server)?;
         let bot = format!("@{}", name(&me));
         let mut warnings = Vec::new();
-        if waits.webhook {
+        if !info.url.is_empty() {
             warnings.push(Text::new(keys::PLAN_BOT_ADD_WEBHOOK).with("bot", &bot));
         }
         if server.simulator {
@@ -82,7 +82,7 @@ impl Handles<AddBot> for Room {
                 ("region", json!(operation.region)),
                 ("server", json!(server.base.to_string())),
             ]),
-            estimates: vec![Text::new(keys::PLAN_BOT_PENDING).with("n", waits.pending)],
+            estimates: vec![Text::new(keys::PLAN_BOT_PENDING).with("n", info.pending_update_count)],
             warnings,
             steps: vec![CHECK.to_owned(), STORE.to_owned()],
             approval: None,

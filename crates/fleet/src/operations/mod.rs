@@ -1,6 +1,7 @@
 //! Add, start, stop, restart, replace the token: what they share.
 
 mod add;
+mod configure;
 mod replace_token;
 mod restart;
 mod rules;
@@ -77,12 +78,12 @@ impl Room {
     async fn estimates(&self, kind: &str, region: &RegionId, row: &Row) -> Vec<Text> {
         let asked = async {
             let client = self.client(region, row.bot_id, &row.base_url).await?;
-            tokens::waiting(&client).await
+            tokens::info(&client).await
         };
         let (waiting, took) = tokio::join!(asked, self.last_took(kind));
         vec![
             match waiting {
-                Ok(waiting) => Text::new(keys::PLAN_BOT_PENDING).with("n", waiting.pending),
+                Ok(waiting) => Text::new(keys::PLAN_BOT_PENDING).with("n", waiting.pending_update_count),
                 Err(_) => Text::new(keys::PLAN_BOT_PENDING_UNKNOWN),
             },
             match took {

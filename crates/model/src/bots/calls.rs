@@ -112,7 +112,7 @@ impl Query for ListCalls {
 }
 
 macro_rules! decides {
-    ($(#[$meta:meta])* $name:ident, $kind:literal) => {
+    ($(#[$meta:meta])* $name:ident, $kind:literal, $risk:ident, $(#[$which:meta])* $list:ident, $outcome:ty) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -122,17 +122,17 @@ macro_rules! decides {
             pub bot: i64,
             /// The region that it lives in.
             pub region: RegionId,
-            /// Which calls, [`CALLS_AT_ONCE`] at most.
-            pub calls: Vec<i64>,
+            $(#[$which])*
+            pub $list: Vec<i64>,
         }
 
         impl Operation for $name {
             const KIND: &'static str = $kind;
-            const EXAMPLE: &'static str = r#"{"bot":700000001,"region":"eu-west-1","calls":[1]}"#;
+            const EXAMPLE: &'static str =
+                concat!(r#"{"bot":700000001,"region":"eu-west-1",""#, stringify!($list), r#"":[1]}"#);
             const PERMISSION: Permission = Permission::BotsManage;
-            const RISK: Risk = Risk::Moderate;
-            /// How many were changed.
-            type Outcome = u64;
+            const RISK: Risk = Risk::$risk;
+            type Outcome = $outcome;
 
             fn target(&self) -> Target {
                 bot_target(self.bot, &self.region)
@@ -143,9 +143,39 @@ macro_rules! decides {
 
 decides! {
     /// `call.resend`: uncertain or failed calls are made once more, by a person's word. Whoever had an uncertain one already gets it twice.
-    ResendCalls, "call.resend"
+    /// The outcome is how many.
+    ResendCalls, "call.resend", Moderate,
+    /// Which calls, [`CALLS_AT_ONCE`] at most.
+    calls, u64
 }
 decides! {
-    /// `call.give_up`: pending or uncertain calls are not made any more.
-    GiveUpCalls, "call.give_up"
+    /// `call.give_up`: pending or uncertain calls are not made any more. The outcome is how many.
+    GiveUpCalls, "call.give_up", Moderate,
+    /// Which calls, [`CALLS_AT_ONCE`] at most.
+    calls, u64
+}
+
+/// What came of reading again what lay in quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReplayOutcome {
+    /// Were stored as updates.
+    pub stored: u64,
+    /// Had been stored before, by the number that they have.
+    pub repeats: u64,
+    /// Still cannot be read, and stay.
+    pub left: u64,
+}
+
+decides! {
+    /// `quarantine.replay`: what came without a number is read again by this version, and stored as if it had just come when it has one now.
+    ReplayQuarantine, "quarantine.replay", Moderate,
+    /// Which rows, [`CALLS_AT_ONCE`] at most.
+    rows, ReplayOutcome
+}
+decides! {
+    /// `quarantine.discard`: what came without a number is thrown away; nobody reads it again. The outcome is how many.
+    DiscardQuarantine, "quarantine.discard", High,
+    /// Which rows, [`CALLS_AT_ONCE`] at most.
+    rows, u64
 }
