@@ -30,6 +30,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["bots", "/bots"],
     ["bot", "/bots/700000001"],
     ["calls", "/bots/700000001/calls"],
+    ["bot-settings", "/bots/700000001/settings"],
     ["rules", "/bots/700000001/rules?title=Greets&contains=hello&do1=reply&with1=Hello&try=1"],
     ["operations", "/operations"],
     ["operation", `/operations/${operation}`],

@@ -129,7 +129,7 @@ fn row(ui: Ui, bot: &BotView) -> Node {
             <td>{state::condition(ui, bot.condition)} {why(ui, bot)}</td>
             <td>{owner(ui, bot)}{under(format!("{} {}", ui.t(keys::UI_BOTS_COLUMN_FENCE), bot.fence).into())}</td>
             <td class="num">{lag(ui, bot)}{under(last(ui, bot))}</td>
-            <td class="num">{pending(ui, bot)}{bot.time_to_loss_s.map(|_| under(time_to_loss(ui, bot)))}</td>
+            <td class="num">{pending(ui, bot)}{under(time_to_loss(ui, bot))}</td>
             <td class="num">{per_second(bot)}{under(ui.tx(keys::UI_BOTS_STORED_N, &[("n", &count(bot.stored))]).into())}</td>
             <td class="num">{count(bot.lost)}</td>
             <td class="num">{count(bot.doubled)}</td>

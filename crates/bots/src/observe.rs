@@ -15,7 +15,8 @@ pub struct Info {
     pub url: String,
     /// How many updates wait.
     pub pending_update_count: i64,
-    last_error_date: Option<i64>,
+    /// When a push last failed, in seconds of the epoch.
+    pub last_error_date: Option<i64>,
     /// Why the last push failed that did.
     pub last_error_message: Option<String>,
     /// Kinds that are sent; none means Telegram's default.

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
 use bagua_model::access::Role;
-use bagua_model::bots::{BotCondition, BotDetail, GetBot, ListBots, ReadBot, TailBot};
+use bagua_model::bots::{BotChange, BotCondition, BotDetail, GetBot, ListBots, ReadBot, TailBot};
 use bagua_model::failure::FailureKind;
 use bagua_model::operation::{OperationState, OperationView, Submission};
 use bagua_model::settings::{Cell, Keys, Secret, TelegramServer};
@@ -217,7 +217,8 @@ async fn a_bot_is_added_by_its_token_which_nobody_reads_again_and_its_messages_a
     .await?;
     assert_eq!(detail.bot.owner.as_deref(), Some("one"));
     assert!(detail.bot.simulator, "the page says that it is no real Telegram");
-    assert_eq!(detail.timeline.len(), 1, "{:?}", detail.timeline);
+    let changes: Vec<BotChange> = detail.timeline.iter().map(|event| event.what).collect();
+    assert_eq!(changes, [BotChange::Running, BotChange::Acquired]);
     // The list, from memory, says the same.
     eventually("the list to know", || async {
         let fleet = land

@@ -6,6 +6,7 @@ mod audit_rows;
 mod bots;
 mod bots_calls;
 mod bots_rules;
+mod bots_settings;
 mod command;
 mod coverage;
 mod cross_site;

@@ -114,6 +114,12 @@ async fn a_429_waits_as_long_as_it_says_and_is_then_sent() -> Result<()> {
     attempts.sort_unstable();
     assert_eq!(attempts, [1, 2]);
     assert_eq!(bot.totals().sends_done, 2);
+    // What it cost is to be seen.
+    let cost: (i64, i64) = sqlx::query_as("SELECT times, seconds FROM bot_throttles WHERE bot_id = $1")
+        .bind(bot.id())
+        .fetch_one(&ground.data.owner)
+        .await?;
+    assert_eq!(cost, (1, 1));
     runner.end().await
 }
 

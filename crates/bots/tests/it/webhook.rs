@@ -63,7 +63,9 @@ async fn secret(ground: &Ground) -> Result<String> {
         .await?;
     let mut context = vec![b'w'];
     context.extend(7_i64.to_be_bytes());
-    Ok(String::from_utf8(ground.keys.open(&context, &sealed).await?.to_vec())?)
+    Ok(String::from_utf8(
+        ground.keys.open(&context, &sealed).await?.to_vec(),
+    )?)
 }
 
 fn pushed(bot: i64, secret: Option<&str>, body: impl Into<Bytes>) -> Result<Request<Full<Bytes>>> {
