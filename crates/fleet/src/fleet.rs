@@ -118,9 +118,10 @@ pub(crate) fn view(
     let server = servers
         .iter()
         .find(|server| server.base.to_string() == row.base_url);
-    let (condition, desired, mode) = (row.condition(), row.desired(), row.mode());
+    let (condition, desired, mode) = (row.shown(), row.desired(), row.mode());
     // What an owner before this one said last is no error of now.
     let speaks = row.state_generation == Some(row.generation);
+    let push_fault = (row.shown() != row.condition()).then(|| row.seen_error.clone());
     let waiting = row.pending.map(|pending| Waiting {
         pending,
         since: row.waits_since,
@@ -135,8 +136,14 @@ pub(crate) fn view(
         mode,
         desired,
         condition,
-        error: row.class.filter(|_| speaks),
-        detail: row.detail.filter(|_| speaks),
+        error: match push_fault {
+            Some(_) => Some("push_failed".to_owned()),
+            None => row.class.filter(|_| speaks),
+        },
+        detail: match push_fault {
+            Some(said) => said,
+            None => row.detail.filter(|_| speaks),
+        },
         since: row.since,
         owner: row.owner,
         fence: row.fence,

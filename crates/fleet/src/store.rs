@@ -61,7 +61,24 @@ impl Row {
         self.mode.parse().unwrap_or(BotMode::Polling)
     }
 
-    /// What the bot is doing. A state counts only when it was said by this owner about these settings: what an earlier
+    /// Whether Telegram says that its pushes fail, and nothing has come since. Its owner is well then, and the bot is not.
+    pub fn pushes_fail(&self) -> bool {
+        self.mode() == BotMode::Webhook
+            && self.pending.is_some_and(|pending| pending > 0)
+            && self
+                .seen_error_at
+                .is_some_and(|failed| self.last_received_at.is_none_or(|came| failed > came))
+    }
+
+    /// What readers are shown: what its owner says, unless Telegram says that its pushes fail.
+    pub fn shown(&self) -> BotCondition {
+        match self.condition() {
+            BotCondition::Running if self.pushes_fail() => BotCondition::Retrying,
+            condition => condition,
+        }
+    }
+
+    /// What the bot is doing, as its owner says. A state counts only when it was said by this owner about these settings: what an earlier
     /// owner said is no news of the present one.
     pub fn condition(&self) -> BotCondition {
         use BotCondition as C;
@@ -261,5 +278,20 @@ mod tests {
         ] {
             assert_eq!(row.condition(), expected, "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_bot_whose_pushes_fail_does_not_run_however_well_its_owner_is() {
+        let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let mut bot = row("running", Some("a"), Some(("running", 5, 2)));
+        (bot.seen_error_at, bot.last_received_at, bot.pending) = (at(200), at(100), Some(3));
+        assert_eq!(bot.shown(), BotCondition::Running, "one that polls has no pushes");
+        bot.mode = "webhook".to_owned();
+        assert_eq!(bot.shown(), BotCondition::Retrying);
+        // An old failure that was followed by a push, or nothing that waits.
+        bot.last_received_at = at(300);
+        assert_eq!(bot.shown(), BotCondition::Running);
+        (bot.last_received_at, bot.pending) = (None, Some(0));
+        assert_eq!(bot.shown(), BotCondition::Running);
     }
 }

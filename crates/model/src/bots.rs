@@ -11,14 +11,14 @@ use time::OffsetDateTime;
 
 pub mod calls;
 pub mod rules;
+mod settings;
+mod updates;
+
+pub use settings::{BotSettings, ConfigureBot, SeenSettings};
+pub use updates::{GetUpdate, ReadBot, TAIL, TAIL_MOST, TailBot, UpdateDetail, UpdateView};
 
 /// What every concealed token begins with; no token of Telegram's does.
 pub const SEALED_PREFIX: &str = "sealed:";
-/// Rows of [`TailBot`] and [`ReadBot`] when nothing else is said.
-pub const TAIL: u32 = 30;
-/// No answer has more.
-pub const TAIL_MOST: u32 = 200;
-
 named! {
     /// Whether a bot should run.
     BotDesired {
@@ -225,59 +225,6 @@ pub struct BotEvent {
     pub fence: i64,
 }
 
-/// What is set of a bot, and what Telegram says is set there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct BotSettings {
-    /// Kinds of updates that it asks for; none means Telegram's usual ones.
-    pub update_kinds: Vec<String>,
-    /// Where Telegram shall push to; nothing when it polls.
-    pub webhook_url: Option<String>,
-    /// Where Telegram would push to. Nothing where the region takes no pushes.
-    pub push_url: Option<String>,
-    /// Every kind that can be asked for.
-    pub kinds: Vec<String>,
-    /// Grows with every change.
-    pub generation: i64,
-    /// What Telegram said; nothing before it was asked.
-    pub seen: Option<SeenSettings>,
-}
-
-/// What Telegram says of a bot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SeenSettings {
-    /// When it was asked.
-    #[serde(with = "time::serde::rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
-    pub at: OffsetDateTime,
-    /// The webhook that is set there; nothing when none is.
-    pub webhook_url: Option<String>,
-    /// Kinds that it sends; none means its usual ones.
-    pub update_kinds: Vec<String>,
-    /// When a push last failed.
-    #[serde(with = "time::serde::rfc3339::option", default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
-    pub last_error_at: Option<OffsetDateTime>,
-    /// Why, in Telegram's words.
-    pub last_error: Option<String>,
-}
-
-impl BotSettings {
-    /// Whether Telegram says what is wanted; the kinds of a bot that polls are those of its last poll, and it does not say them. Nothing
-    /// before it was asked.
-    pub fn agrees(&self) -> Option<bool> {
-        let seen = self.seen.as_ref()?;
-        let sorted = |kinds: &[String]| {
-            let mut kinds = kinds.to_vec();
-            kinds.sort();
-            kinds
-        };
-        let kinds = || sorted(&self.update_kinds) == sorted(&seen.update_kinds);
-        Some(self.webhook_url == seen.webhook_url && (self.webhook_url.is_none() || kinds()))
-    }
-}
-
 /// A bot with its timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -306,110 +253,6 @@ impl Query for GetBot {
     const PERMISSION: Permission = Permission::BotsView;
     const EXAMPLE: &'static str = r#"{"bot":700000001}"#;
     type Answer = BotDetail;
-}
-
-/// One update as a list shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct UpdateView {
-    /// Telegram's number of it.
-    pub update: i64,
-    /// When it was stored.
-    #[serde(with = "time::serde::rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
-    pub received_at: OffsetDateTime,
-    /// Its kind, whatever Telegram calls it.
-    pub kind: String,
-    /// What it carries beside text, `photo` or `voice`, only where content may be read.
-    pub media: Option<String>,
-    /// The chat, only where content may be read.
-    pub chat: Option<i64>,
-    /// The sender, only where content may be read.
-    pub sender: Option<i64>,
-    /// The text, only where content may be read. Nothing when its key was destroyed.
-    pub text: Option<String>,
-}
-
-/// `bots.tail`: the newest updates of a bot, without who and what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct TailBot {
-    /// The bot's number.
-    pub bot: i64,
-    /// How many.
-    #[serde(default = "usual_tail")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = TAIL_MOST)))]
-    pub limit: u32,
-}
-
-const fn usual_tail() -> u32 {
-    TAIL
-}
-
-impl Query for TailBot {
-    const KIND: &'static str = "bots.tail";
-    const PERMISSION: Permission = Permission::BotsView;
-    const EXAMPLE: &'static str = r#"{"bot":700000001,"limit":30}"#;
-    type Answer = Vec<UpdateView>;
-}
-
-/// `bots.content`: the newest updates of a bot with who wrote what. Each reading is audited.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ReadBot {
-    /// The bot's number.
-    pub bot: i64,
-    /// How many.
-    #[serde(default = "usual_tail")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = TAIL_MOST)))]
-    pub limit: u32,
-}
-
-impl Query for ReadBot {
-    const KIND: &'static str = "bots.content";
-    const PERMISSION: Permission = Permission::BotsContent;
-    const PERSONAL_DATA: bool = true;
-    const EXAMPLE: &'static str = r#"{"bot":700000001,"limit":30}"#;
-    type Answer = Vec<UpdateView>;
-}
-
-/// `bots.update`: one update as Telegram sent it. Each reading is audited.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct GetUpdate {
-    /// The bot's number.
-    pub bot: i64,
-    /// Telegram's number of the update.
-    pub update: i64,
-    /// When it was stored, exactly: updates lie by days, and numbers come again.
-    #[serde(with = "time::serde::rfc3339")]
-    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Time"))]
-    pub received_at: OffsetDateTime,
-}
-
-/// One update.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct UpdateDetail {
-    /// Name of the bot, without the @.
-    pub username: String,
-    /// What lists show of it.
-    pub update: UpdateView,
-    /// The JSON, byte for byte. Nothing when its key was destroyed.
-    pub raw: Option<String>,
-    /// What rules did with it that stays here, `drop` or `tag …`.
-    pub marks: Vec<String>,
-}
-
-impl Query for GetUpdate {
-    const KIND: &'static str = "bots.update";
-    const PERMISSION: Permission = Permission::BotsContent;
-    const PERSONAL_DATA: bool = true;
-    const EXAMPLE: &'static str = r#"{"bot":700000001,"update":1,"received_at":"2026-11-26T08:00:00Z"}"#;
-    type Answer = UpdateDetail;
 }
 
 /// A bot's token on its way in. A room puts its sealed form in its place before anything is made of it; `Debug` shows
@@ -543,34 +386,6 @@ wish! {
 wish! {
     /// `bot.restart`: its owner begins anew with the settings of this moment.
     RestartBot, "bot.restart"
-}
-
-/// `bot.configure`: how updates come, and which. Its owner sets it at Telegram; what waits there stays, and comes the new way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ConfigureBot {
-    /// The bot's number.
-    pub bot: i64,
-    /// The region that it lives in.
-    pub region: RegionId,
-    /// How updates come.
-    pub mode: BotMode,
-    /// Which kinds; none means Telegram's usual ones.
-    #[serde(default)]
-    pub update_kinds: Vec<String>,
-}
-
-impl Operation for ConfigureBot {
-    const KIND: &'static str = "bot.configure";
-    const EXAMPLE: &'static str = r#"{"bot":700000001,"region":"eu-west-1","mode":"polling","update_kinds":["message","callback_query"]}"#;
-    const PERMISSION: Permission = Permission::BotsManage;
-    const RISK: Risk = Risk::Moderate;
-    type Outcome = BotOutcome;
-
-    fn target(&self) -> Target {
-        bot_target(self.bot, &self.region)
-    }
 }
 
 /// `bot.replace_token`: the same bot goes on with another token; its history stays.

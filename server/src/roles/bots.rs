@@ -145,8 +145,13 @@ async fn keep_counting(pool: &PgPool, stop: &CancellationToken) {
 /// Counts the cell, whoever owns its bots: every runner of a cell says the same, and one that is away says nothing.
 async fn count(pool: &PgPool) -> sqlx::Result<()> {
     let states = sqlx::query!(
-        r#"SELECT s.state, count(*) AS "bots!" FROM bots b JOIN bot_states s USING (bot_id)
-           WHERE b.desired = 'running' AND s.generation = b.generation GROUP BY s.state"#
+        // A bot whose pushes fail has no success either, however well its owner is.
+        r#"SELECT CASE WHEN s.state = 'running' AND b.mode = 'webhook' AND o.pending > 0
+                        AND o.last_error_at > coalesce(n.last_at, '-infinity') THEN 'retrying' ELSE s.state END AS "state!",
+                  count(*) AS "bots!"
+           FROM bots b JOIN bot_states s USING (bot_id)
+           LEFT JOIN bot_observations o USING (bot_id) LEFT JOIN ingest_counts n USING (bot_id)
+           WHERE b.desired = 'running' AND s.generation = b.generation GROUP BY 1"#
     )
     .fetch_all(pool)
     .await?;

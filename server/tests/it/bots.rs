@@ -109,6 +109,7 @@ impl Land {
             lease: Duration::from_secs(2),
             look: Duration::from_millis(100),
             poll_seconds: 1,
+            observe: Duration::from_millis(500),
             ..RunnerConfig::new(owner)
         };
         let stop = CancellationToken::new();

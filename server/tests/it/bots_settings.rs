@@ -68,8 +68,18 @@ async fn a_bot_is_set_to_webhook_and_back_and_telegram_says_so() -> Outcome {
         "{page}"
     );
 
+    // Nobody listens at that address: the owner is well, and the bot is not.
+    push(&bot, "nobody listens", 2);
+    eventually("the pushes to be known to fail", || async {
+        let detail = console.ask(&me.actor, GetBot { bot: bot.id() }).await?;
+        let failed = detail.bot.condition == BotCondition::Retrying
+            && detail.bot.error.as_deref() == Some("push_failed");
+        Ok(failed.then_some(()))
+    })
+    .await?;
+
     land.done(&me, "bot.configure", set("polling", &[])).await?;
-    push(&bot, "polled again", 3);
+    push(&bot, "polled again", 1);
     eventually("the messages", || async {
         Ok((bot.totals().acknowledged == 3).then_some(()))
     })
