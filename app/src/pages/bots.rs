@@ -105,12 +105,11 @@ fn table(ui: Ui, bots: &[BotView]) -> Node {
                         <th scope="col">{ui.t(keys::UI_COLUMN_STATE)}</th>
                         <th scope="col">{ui.t(keys::UI_BOTS_COLUMN_OWNER)}</th>
                         {head(ui, keys::UI_BOTS_COLUMN_LAG, keys::UI_BOTS_LAG_HELP)}
-                        {head(ui, keys::UI_BOTS_COLUMN_PENDING, keys::UI_BOTS_LOSS_HELP)}
+                        {head(ui, keys::UI_BOTS_WAITING, keys::UI_BOTS_LOSS_HELP)}
                         {head(ui, keys::UI_BOTS_RATE, keys::UI_BOTS_RATE_HELP)}
                         {head(ui, keys::UI_BOTS_LOST, keys::UI_BOTS_LOST_HELP)}
                         {head(ui, keys::UI_BOTS_DOUBLED, keys::UI_BOTS_DOUBLED_HELP)}
-                        {head(ui, keys::UI_BOTS_REPLY, keys::UI_BOTS_REPLY_HELP)}
-                        {head(ui, keys::UI_BOTS_THROTTLED, keys::UI_BOTS_THROTTLED_HELP)}
+                        {head(ui, keys::UI_BOTS_REPLY, keys::UI_BOTS_REPLY_UNDER)}
                         <th scope="col">{ui.t(keys::UI_ACTIONS)}</th>
                     </tr>
                 </thead>
@@ -133,8 +132,7 @@ fn row(ui: Ui, bot: &BotView) -> Node {
             <td class="num">{per_second(bot)}{under(ui.tx(keys::UI_BOTS_STORED_N, &[("n", &count(bot.stored))]).into())}</td>
             <td class="num">{count(bot.lost)}</td>
             <td class="num">{count(bot.doubled)}</td>
-            <td class="num">{reply(bot)}</td>
-            <td class="num">{throttled(ui, bot)}</td>
+            <td class="num">{reply(bot)}{under(ui.tx(keys::UI_BOTS_THROTTLED_N, &[("span", &throttled(ui, bot))]).into())}</td>
             <td class="row-actions">{actions(ui, bot, "small", PATH)}</td>
         </tr>
     }

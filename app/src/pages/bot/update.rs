@@ -38,11 +38,50 @@ pub fn page() -> Node {
     detail.page(ui, move |detail| whole(ui, detail))
 }
 
-/// Laid out for reading; as it is where it cannot be.
-fn pretty(raw: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(raw)
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| raw.to_owned())
+/// The JSON with line breaks for reading. Nothing is read into values: order, numbers and escapes stay as they came.
+fn laid_out(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    for c in raw.chars() {
+        if in_string {
+            out.push(c);
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            '"' => {
+                in_string = true;
+                out.push(c);
+            }
+            '{' | '[' => {
+                out.push(c);
+                depth += 1;
+                line(&mut out, depth);
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                let kept = out.trim_end().len();
+                out.truncate(kept);
+                if !out.ends_with(['{', '[']) {
+                    line(&mut out, depth);
+                }
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c if c.is_ascii_whitespace() => {}
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn whole(ui: Ui, detail: &UpdateDetail) -> Node {
@@ -69,7 +108,7 @@ fn whole(ui: Ui, detail: &UpdateDetail) -> Node {
         <section class="card">
             <h2>{ui.t(keys::UI_UPDATE_RAW)}</h2>
             {match &detail.raw {
-                Some(raw) => html! { <pre class="raw" tabindex="0" role="region" aria-label=ui.t(keys::UI_UPDATE_RAW)>{pretty(raw)}</pre> },
+                Some(raw) => html! { <pre class="raw" tabindex="0" role="region" aria-label=ui.t(keys::UI_UPDATE_RAW)>{laid_out(raw)}</pre> },
                 None => empty(ui.t(keys::UI_UPDATE_DESTROYED), ""),
             }}
         </section>
@@ -77,5 +116,21 @@ fn whole(ui: Ui, detail: &UpdateDetail) -> Node {
             <h2>{ui.t(keys::UI_UPDATE_MARKS)}</h2>
             <p>{marks}</p>
         </section>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_laid_out_keeps_its_order_its_numbers_and_its_strings() {
+        let raw = r#"{"z":1.50,"a":{"s":"x: {\"y\"}, \\","e":[],"n":[1,2]}}"#;
+        let expected = concat!(
+            "{\n  \"z\": 1.50,\n  \"a\": {\n    \"s\": \"x: {\\\"y\\\"}, \\\\\",\n",
+            "    \"e\": [],\n    \"n\": [\n      1,\n      2\n    ]\n  }\n}"
+        );
+        assert_eq!(laid_out(raw), expected);
+        assert_eq!(laid_out("no json"), "nojson");
     }
 }
