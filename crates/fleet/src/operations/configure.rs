@@ -52,16 +52,12 @@ fn normal(kinds: &[String]) -> Result<Vec<String>, Failure> {
         let text = Text::new(keys::BOT_KIND_UNKNOWN).with("kind", unknown);
         return Err(Failure::field("update_kinds", text));
     }
-    let mut chosen = Kind::KNOWN
-        .iter()
-        .filter(|kind| kinds.iter().any(|name| name == kind.name()));
-    if Kind::KNOWN
-        .iter()
-        .all(|kind| is_usual(kind) == kinds.iter().any(|name| name == kind.name()))
-    {
+    let is_chosen = |kind: &Kind| kinds.iter().any(|name| name == kind.name());
+    if Kind::KNOWN.iter().all(|kind| is_usual(kind) == is_chosen(kind)) {
         return Ok(Vec::new());
     }
-    Ok(chosen.by_ref().map(|kind| kind.name().to_owned()).collect())
+    let chosen = Kind::KNOWN.iter().filter(|kind| is_chosen(kind));
+    Ok(chosen.map(|kind| kind.name().to_owned()).collect())
 }
 
 /// Whether a Bot API server pushes to an address. A local one pushes anywhere; the cloud only over TLS, to four ports.
