@@ -26,8 +26,9 @@ pub struct Waiting {
 
 impl Waiting {
     /// How long it is until Telegram drops the first update, if nobody fetches any: until the oldest is 24 hours old, or until 100,000
-    /// wait when they come as they have come. Never too long, and up to the whole age of the oldest too short. Nothing when nothing waits, or when
-    /// it is not known since when.
+    /// wait when they come as they have come. Of a bot that polls the age makes it too short rather than too long; of a webhook, where a chat that
+    /// fails may wait while others go on, and of a rate that grows, it is an estimate. Nothing when nothing waits, or when it is not known since
+    /// when.
     pub fn time_to_loss(self, now: OffsetDateTime) -> Option<Duration> {
         let since = self.since.filter(|_| self.pending > 0)?;
         let age = Duration::try_from(now - since).unwrap_or_default();

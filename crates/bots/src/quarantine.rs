@@ -2,7 +2,7 @@
 //! person's word.
 
 use crate::BotId;
-use crate::ingest::{Batch, Committer, CommitterConfig, Ingest, IngestError, Now, Way};
+use crate::ingest::{Batch, Committer, CommitterConfig, Ingest, IngestError, Now, Update, Way};
 use crate::runner::store::quarantine_context;
 use crate::runner::{Read, read};
 use bagua_keys::{KeyError, KeyStore};
@@ -86,17 +86,29 @@ pub struct Replayed {
     pub stored: u64,
     /// Were stored before, by the number that they have.
     pub repeats: u64,
-    /// Still have no number, and stay.
+    /// Still have no number, or cannot be opened by anybody any more, and stay.
     pub left: u64,
 }
 
-/// Whether this version finds a number in it.
+/// The update that this version finds in it; nothing where there is no number, or where its key was destroyed.
+async fn found(one: &Quarantined, keys: &KeyStore, bot: BotId) -> Result<Option<Update>, KeyError> {
+    let raw = match one.open(keys, bot).await {
+        Ok(raw) => raw,
+        Err(KeyError::Destroyed) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(match read(RawUpdate::new(raw.into())) {
+        Read::Update(update) => Some(*update),
+        Read::WithoutNumber(_) => None,
+    })
+}
+
+/// Whether [`replay`] would store it.
 ///
 /// # Errors
-/// When its key is not to be had, or destroyed.
+/// When its key is not to be had.
 pub async fn is_readable(one: &Quarantined, keys: &KeyStore, bot: BotId) -> Result<bool, KeyError> {
-    let raw = one.open(keys, bot).await?;
-    Ok(matches!(read(RawUpdate::new(raw.into())), Read::Update(_)))
+    Ok(found(one, keys, bot).await?.is_some())
 }
 
 /// Reads `rows` again, received `now`. What has a number for this version is stored as any update is, once, and leaves the quarantine after that; so a
@@ -119,15 +131,14 @@ pub async fn replay(
     let ingest = Ingest::new(Arc::clone(keys), committer);
     let mut replayed = Replayed::default();
     for one in some(pool, bot, rows).await? {
-        let raw = one.open(keys, bot).await?;
-        let Read::Update(update) = read(RawUpdate::new(raw.into())) else {
+        let Some(update) = found(&one, keys, bot).await? else {
             replayed.left += 1;
             continue;
         };
         let batch = Batch {
             bot,
             way: Way::Pushed,
-            updates: vec![*update],
+            updates: vec![update],
         };
         let done = ingest.ingest(batch).await?;
         replayed.stored += done.stored;

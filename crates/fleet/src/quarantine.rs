@@ -70,12 +70,8 @@ impl Handles<ReplayQuarantine> for Room {
         let row = self.row(region, bot).await?;
         let mut readable = 0;
         for one in self.quarantined(region, bot, &operation.rows).await? {
-            match quarantine::is_readable(&one, self.keys()?, BotId(bot)).await {
-                Ok(yes) => readable += usize::from(yes),
-                // It stays, and nobody reads it again.
-                Err(KeyError::Destroyed) => {}
-                Err(error) => return Err(keys_away(&error)),
-            }
+            let readable_now = quarantine::is_readable(&one, self.keys()?, BotId(bot)).await;
+            readable += usize::from(readable_now.map_err(|error| keys_away(&error))?);
         }
         if readable == 0 {
             return Err(Failure::field("rows", about(keys::QUARANTINE_UNREADABLE, &row)));

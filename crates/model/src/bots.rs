@@ -122,7 +122,7 @@ pub struct BotView {
     /// How long Telegram told it to wait (429) within the last 24 hours, in seconds, chats that waited together counted each.
     pub throttled_s: i64,
     /// How long until Telegram drops the first update that waits, if nobody fetches any, in seconds: because it is 24 hours old, or because
-    /// 100,000 wait. Never too long. Nothing when nothing waits, or when it is not known since when.
+    /// 100,000 wait when they come as they have come: an estimate. Nothing when nothing waits, or when it is not known since when.
     pub time_to_loss_s: Option<i64>,
     /// Updates that wait at Telegram, when it was last asked.
     pub pending: Option<i64>,
