@@ -71,6 +71,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/alerts/:alert") view=Second(Page::Alert)/>
                     <Route path=path!("/bots") view=Second(Page::Bots)/>
                     <Route path=path!("/bots/:bot") view=Second(Page::Bot)/>
+                    <Route path=path!("/bots/:bot/chats") view=Second(Page::Chats)/>
+                    <Route path=path!("/bots/:bot/chats/:chat") view=Second(Page::Conversation)/>
+                    <Route path=path!("/bots/:bot/messages") view=Second(Page::Messages)/>
                     <Route path=path!("/bots/:bot/rules") view=Second(Page::Rules)/>
                     <Route path=path!("/bots/:bot/calls") view=Second(Page::Calls)/>
                     <Route path=path!("/bots/:bot/settings") view=Second(Page::BotSettings)/>
@@ -98,6 +101,15 @@ pub fn App() -> impl IntoView {
 /// The page's info from context.
 pub(crate) fn info() -> StoredValue<PageInfo> {
     use_context::<StoredValue<PageInfo>>().unwrap_or_else(|| StoredValue::new(PageInfo::empty()))
+}
+
+/// Takes in the messages of the page's language, before anything is drawn. The server has those of all languages in itself.
+#[cfg(feature = "hydrate")]
+pub fn load_messages(messages: String) {
+    #[cfg(target_arch = "wasm32")]
+    bagua_model::text::load(messages);
+    #[cfg(not(target_arch = "wasm32"))]
+    drop(messages);
 }
 
 /// Runs `hydrate` once the part of the module is there that the page in the address is in: hydration cannot wait for it.

@@ -40,6 +40,12 @@ pub enum Page {
     Bots,
     /// `/bots/{bot}`.
     Bot,
+    /// `/bots/{bot}/chats`.
+    Chats,
+    /// `/bots/{bot}/chats/{chat}`.
+    Conversation,
+    /// `/bots/{bot}/messages`.
+    Messages,
     /// `/bots/{bot}/rules`.
     Rules,
     /// `/bots/{bot}/calls`.
@@ -87,6 +93,9 @@ fn draw(page: Page) -> Node {
         Page::Alert => pages::alert::page(),
         Page::Bots => pages::bots::page(),
         Page::Bot => pages::bot::page(),
+        Page::Chats => pages::bot::chats::list(),
+        Page::Conversation => pages::bot::chats::conversation(),
+        Page::Messages => pages::bot::messages::page(),
         Page::Rules => pages::bot::rules::page(),
         Page::Calls => pages::bot::calls::page(),
         Page::BotSettings => pages::bot::settings::page(),

@@ -1,4 +1,5 @@
-//! Turns `locales/{en,zh-CN}/*.toml` into one sorted table and a constant for each key.
+//! Turns `locales/{en,zh-CN}/*.toml` into one sorted table and a constant for each key. The browser's module gets the constants only:
+//! it loads the texts of its one language beside it (`cargo xtask build` publishes them).
 //!
 //! A key that one language lacks, a key given twice, or placeholders that differ between the
 //! languages end the build with a sentence that names the key, so a half-translated screen cannot ship.
@@ -28,13 +29,15 @@ fn main() {
         faults.join("\n  ")
     );
 
-    let mut out = String::from(
-        "/// Every message, sorted by key: `(key, English, 简体中文)`.\npub static MESSAGES: &[(&str, &str, &str)] = &[\n",
-    );
-    for (key, en) in &english {
-        let _ = writeln!(out, "    ({key:?}, {en:?}, {:?}),", chinese[key]);
+    let mut out = String::new();
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch != "wasm32") {
+        out.push_str("/// Every message, sorted by key: `(key, English, 简体中文)`.\npub static MESSAGES: &[(&str, &str, &str)] = &[\n");
+        for (key, en) in &english {
+            let _ = writeln!(out, "    ({key:?}, {en:?}, {:?}),", chinese[key]);
+        }
+        out.push_str("];\n\n");
     }
-    out.push_str("];\n\n/// One constant for each message key: a key that does not exist does not compile.\npub mod keys {\n");
+    out.push_str("/// One constant for each message key: a key that does not exist does not compile.\npub mod keys {\n");
     for key in english.keys() {
         let name = key.replace(['.', '-'], "_").to_uppercase();
         let _ = writeln!(
@@ -50,7 +53,6 @@ fn main() {
 
 fn read_language(language: &str) -> BTreeMap<String, String> {
     let folder = Path::new("locales").join(language);
-    let described = std::env::var_os("CARGO_FEATURE_SCHEMA").is_some();
     let mut all = BTreeMap::new();
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .expect("the locale folder exists")
@@ -60,8 +62,6 @@ fn read_language(language: &str) -> BTreeMap<String, String> {
     for file in files
         .iter()
         .filter(|f| f.extension().is_some_and(|e| e == "toml"))
-        // What only the server says stays out of the browser's module.
-        .filter(|f| described || f.file_stem().is_none_or(|stem| stem != "api"))
     {
         let text = std::fs::read_to_string(file).expect("the locale file is readable");
         let table: BTreeMap<String, String> =

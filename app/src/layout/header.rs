@@ -55,6 +55,8 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
             ("regions", 1) => ui.region(part),
             ("operations", 1) if part == "new" => ui.t(keys::UI_PLAN_TITLE).to_owned(),
             ("bots", 2) if part == "calls" => ui.t(keys::UI_BOTS_TAB_CALLS).to_owned(),
+            ("bots", 2) if part == "chats" => ui.t(keys::UI_BOTS_TAB_CHATS).to_owned(),
+            ("bots", 2) if part == "messages" => ui.t(keys::UI_CHATS_FIND).to_owned(),
             ("bots", 2) if part == "settings" => ui.t(keys::UI_BOTS_TAB_SETTINGS).to_owned(),
             ("bots", 2) if part == "rules" => ui.t(keys::UI_BOTS_TAB_RULES).to_owned(),
             ("access", 1) if part == "tokens" => ui.t(keys::UI_TOKENS_TITLE).to_owned(),

@@ -2,6 +2,8 @@
 //! is audited.
 
 pub mod calls;
+pub mod chats;
+pub mod messages;
 pub mod rules;
 pub mod settings;
 pub mod tabs;
@@ -223,7 +225,7 @@ fn updates(ui: Ui, bot: &str, list: &[UpdateView], content: bool) -> Node {
     // Whoever may read content may read the whole of it.
     let shown = |update: &UpdateView| {
         if may_read() {
-            html! { <a href=update::href(bot, update) rel="external">{update.update}</a> }
+            html! { <a href=update::href(bot, update.update, update.received_at) rel="external">{update.update}</a> }
         } else {
             update.update.to_string().into()
         }

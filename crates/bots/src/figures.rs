@@ -81,6 +81,15 @@ pub fn describe() {
         "Time of one push, the commit within."
     );
     describe_counter!(
+        "search_indexed_total",
+        "Updates whose words, chats and names can be found."
+    );
+    describe_histogram!(
+        "search_index_seconds",
+        Unit::Seconds,
+        "Time of one transaction that indexes updates."
+    );
+    describe_counter!(
         "tg_runner_database_errors_total",
         "Statements of a runner that failed, by what they were for."
     );

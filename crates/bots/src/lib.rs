@@ -13,6 +13,7 @@ pub mod outlook;
 pub mod quarantine;
 pub mod rules;
 pub mod runner;
+pub mod search;
 pub mod webhook;
 
 /// A bot's number at Telegram: the part of its token before the colon. It stays when the token is replaced.

@@ -4,6 +4,7 @@
 //! wanted of them.
 
 mod calls;
+mod chats;
 mod config;
 mod fleet;
 mod operations;
@@ -20,6 +21,7 @@ use arc_swap::ArcSwap;
 use bagua_bots::webhook::PATH;
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
 use bagua_model::bots::calls::{DiscardQuarantine, GiveUpCalls, ListCalls, ReplayQuarantine, ResendCalls};
+use bagua_model::bots::chats::{ListChats, ListMessages, SearchMessages};
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, OrderRules, RemoveRule, TryRule, WriteRule};
 use bagua_model::bots::{
     AddBot, ConfigureBot, GetBot, GetUpdate, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot,
@@ -112,6 +114,9 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .operation::<ReplayQuarantine>(Arc::clone(&room))
         .operation::<DiscardQuarantine>(Arc::clone(&room))
         .query::<GetUpdate>(Arc::clone(&room))
+        .query::<ListChats>(Arc::clone(&room))
+        .query::<ListMessages>(Arc::clone(&room))
+        .query::<SearchMessages>(Arc::clone(&room))
         .query::<ListRules>(Arc::clone(&room))
         .query::<ListRuleVersions>(Arc::clone(&room))
         .query::<TryRule>(Arc::clone(&room))

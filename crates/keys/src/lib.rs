@@ -3,10 +3,12 @@
 mod envelope;
 mod master;
 mod store;
+mod terms;
 
 pub use envelope::{DataKey, KeyId, SealError, Sealed};
 pub use master::{MasterKey, MasterKeyError};
 pub use store::{KeyError, KeyStore, Subject, SubjectKind};
+pub use terms::TermKey;
 
 /// How long a process may go on with what it remembers of the key store. A retired key seals nothing new after this
 /// time, so destroying it waits that long.

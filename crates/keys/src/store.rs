@@ -3,6 +3,7 @@
 use crate::MEMORY;
 use crate::envelope::{DataKey, KeyId, SealError, Sealed};
 use crate::master::MasterKey;
+use crate::terms::TermKey;
 use moka::sync::Cache;
 use rand::rngs::StdRng;
 use rand::{CryptoRng, RngCore, SeedableRng as _};
@@ -20,6 +21,8 @@ pub enum SubjectKind {
     Chat,
     /// A bot: its token.
     Bot,
+    /// The index of a bot's messages, by the bot's number.
+    Index,
 }
 
 impl SubjectKind {
@@ -28,6 +31,17 @@ impl SubjectKind {
             SubjectKind::Person => "person",
             SubjectKind::Chat => "chat",
             SubjectKind::Bot => "bot",
+            SubjectKind::Index => "index",
+        }
+    }
+
+    /// The other way round. The table's CHECK knows the same words.
+    fn named(name: &str) -> SubjectKind {
+        match name {
+            "person" => SubjectKind::Person,
+            "chat" => SubjectKind::Chat,
+            "index" => SubjectKind::Index,
+            _ => SubjectKind::Bot,
         }
     }
 }
@@ -35,7 +49,7 @@ impl SubjectKind {
 /// Whose key it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject {
-    /// Person, chat or bot.
+    /// Person, chat, bot or index.
     pub kind: SubjectKind,
     /// Telegram's number of it.
     pub id: i64,
@@ -75,6 +89,7 @@ pub struct KeyStore {
     random: Mutex<StdRng>,
     current: Cache<Subject, DataKey>,
     by_id: Cache<KeyId, DataKey>,
+    pub(crate) terms: Cache<i64, TermKey>,
 }
 
 struct Row {
@@ -103,6 +118,10 @@ impl KeyStore {
                 .time_to_live(MEMORY)
                 .build(),
             by_id: Cache::builder()
+                .max_capacity(remembered)
+                .time_to_live(MEMORY)
+                .build(),
+            terms: Cache::builder()
                 .max_capacity(remembered)
                 .time_to_live(MEMORY)
                 .build(),
@@ -208,12 +227,31 @@ impl KeyStore {
     }
 
     fn unwrap(&self, subject: Subject, row: Row) -> Result<DataKey, KeyError> {
+        let id = KeyId(row.id);
+        Ok(DataKey::new(id, &*self.bytes(subject, row)?))
+    }
+
+    fn bytes(&self, subject: Subject, row: Row) -> Result<Zeroizing<[u8; 32]>, KeyError> {
         let wrapped = row.wrapped.ok_or(KeyError::Destroyed)?;
         if row.master != self.master.fingerprint() {
             return Err(KeyError::OtherMaster(row.master));
         }
-        let bytes = self.master.unwrap(&subject.context(), &wrapped)?;
-        Ok(DataKey::new(KeyId(row.id), &bytes))
+        Ok(self.master.unwrap(&subject.context(), &wrapped)?)
+    }
+
+    /// The bytes of the key that is current, for what is no sealing.
+    pub(crate) async fn current_bytes(&self, subject: Subject) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT id, subject_kind, subject_id, master, wrapped FROM data_keys
+             WHERE subject_kind = $1 AND subject_id = $2 AND retired_at IS NULL",
+            subject.kind.as_str(),
+            subject.id
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(KeyError::Destroyed)?;
+        self.bytes(subject, row)
     }
 
     /// The key of that number, retired or not.
@@ -232,11 +270,7 @@ impl KeyStore {
         .fetch_optional(&self.pool)
         .await?
         .ok_or(KeyError::Unknown(id))?;
-        let kind = match row.subject_kind.as_str() {
-            "person" => SubjectKind::Person,
-            "chat" => SubjectKind::Chat,
-            _ => SubjectKind::Bot,
-        };
+        let kind = SubjectKind::named(&row.subject_kind);
         let key = self.unwrap(
             Subject {
                 kind,
@@ -272,6 +306,7 @@ impl KeyStore {
         .execute(&self.pool)
         .await?;
         self.current.invalidate(&subject);
+        self.terms.invalidate(&subject.id);
         Ok(done.rows_affected())
     }
 

@@ -10,6 +10,7 @@ use std::fmt;
 use time::OffsetDateTime;
 
 pub mod calls;
+pub mod chats;
 pub mod rules;
 mod settings;
 mod updates;

@@ -68,12 +68,38 @@ pub fn message(locale: Locale, key: &str) -> &str {
     find(locale, key).unwrap_or(key)
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 fn find(locale: Locale, key: &str) -> Option<&'static str> {
     let found = MESSAGES.binary_search_by(|(k, _, _)| (*k).cmp(key)).ok()?;
     Some(match locale {
         Locale::English => MESSAGES[found].1,
         Locale::Chinese => MESSAGES[found].2,
     })
+}
+
+/// In the browser there is one language for as long as the page lives.
+#[cfg(target_arch = "wasm32")]
+fn find(_: Locale, key: &str) -> Option<&'static str> {
+    let messages = LOADED.get()?;
+    let found = messages.binary_search_by(|(k, _)| (*k).cmp(key)).ok()?;
+    Some(messages[found].1)
+}
+
+#[cfg(target_arch = "wasm32")]
+static LOADED: std::sync::OnceLock<Vec<(&str, &str)>> = std::sync::OnceLock::new();
+
+/// Takes in the messages of the reader's language, as `cargo xtask build` writes them: a line each, sorted by key, a tab behind the key. Once,
+/// before anything is drawn.
+#[cfg(target_arch = "wasm32")]
+pub fn load(messages: String) {
+    // For as long as the page lives, which is what `message` promises.
+    let messages: &'static str = messages.leak();
+    let _ = LOADED.set(
+        messages
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .collect(),
+    );
 }
 
 /// A sentence for a reader: a message key and the values of its placeholders.

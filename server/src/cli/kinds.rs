@@ -54,15 +54,17 @@ const SAID: [(&str, &str, &str); 15] = [
 ];
 
 /// Every noun that a person would type.
-pub const NOUNS: [&str; 18] = [
+pub const NOUNS: [&str; 20] = [
     "alerts",
     "approvals",
     "audit",
     "bots",
     "calls",
     "catalogues",
+    "chats",
     "components",
     "events",
+    "messages",
     "notices",
     "operations",
     "people",

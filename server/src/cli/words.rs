@@ -37,8 +37,8 @@ const LISTS: [(&str, &str); 8] = [
 ];
 
 /// Fields that are text, whatever they look like.
-const TEXTS: [&str; 8] = [
-    "name", "note", "comment", "text", "actor", "target", "after", "cron",
+const TEXTS: [&str; 9] = [
+    "name", "note", "comment", "text", "actor", "target", "after", "cron", "words",
 ];
 
 fn value(field: &str, text: &str) -> Value {

@@ -80,6 +80,7 @@ fn content_type(name: &str) -> Option<&'static str> {
         "ico" => "image/x-icon",
         "woff2" => "font/woff2",
         "json" | "webmanifest" => "application/json",
+        "txt" => "text/plain; charset=utf-8",
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@ use axum::routing::any;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
 use bagua_bots::outlook;
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
+use bagua_bots::search::{self, Indexer};
 use bagua_bots::webhook::{self, Webhooks};
 use bagua_keys::KeyStore;
 use bagua_model::settings::Settings;
@@ -96,8 +97,16 @@ impl Bots {
     /// Runs them until `stop`, then until everything that was received is stored.
     pub async fn run(self, stop: CancellationToken) {
         let pool = self.parts.pool.clone();
+        let indexer = Indexer {
+            pool: pool.clone(),
+            keys: Arc::clone(&self.parts.keys),
+        };
         let runner = Runner::new(self.config, self.parts);
-        tokio::join!(runner.run(stop.clone()), keep_counting(&pool, &stop));
+        tokio::join!(
+            runner.run(stop.clone()),
+            indexer.run(stop.clone()),
+            keep_counting(&pool, &stop)
+        );
         // A push that comes later is answered 503, and Telegram keeps it.
         pool.close().await;
     }
@@ -169,6 +178,10 @@ async fn count(pool: &PgPool) -> sqlx::Result<()> {
     )
     .fetch_one(pool)
     .await?;
+    let behind = search::behind(pool).await?;
+    let lag = behind.since.map(|since| OffsetDateTime::now_utc() - since);
+    gauge!("search_lag_seconds").set(lag.map_or(0.0, |lag| lag.as_seconds_f64().max(0.0)));
+    gauge!("search_behind_updates").set(behind.updates as f64);
     let worst = outlook::worst(pool, OffsetDateTime::now_utc()).await?;
     // With nothing to lose there is a day, which is what Telegram keeps.
     gauge!("tg_time_to_loss_seconds").set(worst.time_to_loss.unwrap_or(outlook::KEPT).as_secs_f64());
@@ -199,6 +212,15 @@ pub fn describe() {
         "tg_lag_seconds",
         Unit::Seconds,
         "Largest lag of a bot of the cell that stored a message within two minutes."
+    );
+    describe_gauge!(
+        "search_lag_seconds",
+        Unit::Seconds,
+        "For how long the first update of the cell has been stored that cannot be found yet."
+    );
+    describe_gauge!(
+        "search_behind_updates",
+        "Updates of the cell that are stored and cannot be found yet; 10,000 stands for more, too."
     );
     describe_gauge!(
         "tg_quarantine_rows",

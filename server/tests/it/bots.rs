@@ -4,6 +4,7 @@ use crate::support::{AWAY, Ground, HOME, House, Somebody, head, text};
 use anyhow::Context as _;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
+use bagua_bots::search::Indexer;
 use bagua_model::access::Role;
 use bagua_model::bots::{BotChange, BotCondition, BotDetail, GetBot, ListBots, ReadBot, TailBot};
 use bagua_model::failure::FailureKind;
@@ -113,7 +114,14 @@ impl Land {
             ..RunnerConfig::new(owner)
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(Runner::new(config, parts).run(stop.clone()));
+        let indexer = Indexer {
+            pool: pool.clone(),
+            keys: Arc::clone(&parts.keys),
+        };
+        let (runner, until) = (Runner::new(config, parts), stop.clone());
+        let task = tokio::spawn(async move {
+            tokio::join!(runner.run(until.clone()), indexer.run(until));
+        });
         Ok(Running { stop, task })
     }
 
@@ -177,7 +185,7 @@ pub(crate) fn push(bot: &Bot, words: &str, times: i64) {
 }
 
 /// In how many rows of a database a text stands, whatever the table and column.
-async fn rows_with(pool: &PgPool, needle: &str) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn rows_with(pool: &PgPool, needle: &str) -> anyhow::Result<Vec<String>> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'",
     )

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 27] = [
+const FROM_AN_ENGINE: [&str; 30] = [
     "alerts.delivery",
     "bot.add",
     "bot.configure",
@@ -29,6 +29,9 @@ const FROM_AN_ENGINE: [&str; 27] = [
     "call.give_up",
     "call.resend",
     "calls.list",
+    "chats.list",
+    "messages.list",
+    "messages.search",
     "quarantine.discard",
     "quarantine.replay",
     "rule.order",

@@ -289,6 +289,7 @@ pub async fn inputs(
             "bots.update",
             json!({ "bot": 700_000_001, "update": 1, "received_at": "2026-11-26T08:00:00Z" }),
         ),
+        ("messages.list", json!({ "bot": 700_000_001, "chat": -100 })),
         ("bot.stop", json!({ "bot": 700_000_001, "region": region })),
         ("bot.restart", json!({ "bot": 700_000_001, "region": region })),
         (

@@ -5,6 +5,7 @@ mod api;
 mod audit_rows;
 mod bots;
 mod bots_calls;
+mod bots_chats;
 mod bots_rules;
 mod bots_settings;
 mod command;

@@ -352,6 +352,16 @@ fn site(folder: &Path) -> anyhow::Result<()> {
             "export default 1;",
         ),
         ("pkg/bagua.wasm", "pkg/bagua.0123456789abcdef.wasm", "wasm"),
+        (
+            "pkg/messages.en.txt",
+            "pkg/messages.en.0123456789ab.txt",
+            "a\tb\n",
+        ),
+        (
+            "pkg/messages.zh-CN.txt",
+            "pkg/messages.zh-CN.0123456789ab.txt",
+            "a\t乙\n",
+        ),
         ("assets/icon.svg", "assets/icon.0123456789ab.svg", "<svg/>"),
     ];
     let mut manifest = serde_json::Map::new();

@@ -6,8 +6,9 @@ use bagua_markup::html;
 use bagua_model::text::keys;
 
 /// The pages: the end of their address behind `/bots/{bot}`, and their name.
-const TABS: [(&str, &str); 4] = [
+const TABS: [(&str, &str); 5] = [
     ("", keys::UI_BOTS_TAB_STATE),
+    ("/chats", keys::UI_BOTS_TAB_CHATS),
     ("/rules", keys::UI_BOTS_TAB_RULES),
     ("/calls", keys::UI_BOTS_TAB_CALLS),
     ("/settings", keys::UI_BOTS_TAB_SETTINGS),

@@ -6,20 +6,16 @@ use crate::pages::{param, query};
 use crate::ui::node::Node;
 use crate::ui::{empty, moment, title};
 use bagua_markup::html;
-use bagua_model::bots::{GetUpdate, UpdateDetail, UpdateView};
+use bagua_model::bots::{GetUpdate, UpdateDetail};
 use bagua_model::text::keys;
 use leptos::prelude::*;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Where an update is shown, of which a list has told when it was stored.
-pub fn href(bot: &str, update: &UpdateView) -> String {
-    let at = update.received_at.format(&Rfc3339).unwrap_or_default();
-    format!(
-        "/bots/{bot}/updates/{}?at={}",
-        update.update,
-        crate::ui::form::escape(&at)
-    )
+pub fn href(bot: &str, update: i64, received_at: OffsetDateTime) -> String {
+    let at = received_at.format(&Rfc3339).unwrap_or_default();
+    format!("/bots/{bot}/updates/{update}?at={}", crate::ui::form::escape(&at))
 }
 
 /// `/bots/:bot/updates/:update`.

@@ -141,11 +141,14 @@ pub(super) async fn store(
              INSERT INTO updates (bot_id, update_id, received_at, kind, chat_id, sender_id, raw)
              SELECT bot, u.update_id, $16, kind, chat, sender, raw FROM u JOIN new ON bot = bot_id AND u.update_id = new.update_id
          ), texts AS (
-             INSERT INTO messages (bot_id, chat_id, message_id, date, edit_date, update_id, kind, sender_id, media, text)
-             SELECT bot, chat, message, date, edit_date, u.update_id, kind, sender, media, text
+             INSERT INTO messages (bot_id, chat_id, message_id, date, edit_date, update_id, kind, sender_id, media, text, received_at)
+             SELECT bot, chat, message, date, edit_date, u.update_id, kind, sender, media, text, $16
              FROM u JOIN new ON bot = bot_id AND u.update_id = new.update_id
              WHERE message IS NOT NULL AND chat IS NOT NULL
              ON CONFLICT DO NOTHING
+         ), unindexed AS (
+             INSERT INTO search_work (bot_id, update_id, received_at)
+             SELECT bot, u.update_id, $16 FROM u JOIN new ON bot = bot_id AND u.update_id = new.update_id WHERE chat IS NOT NULL
          ), counted AS (
              INSERT INTO ingest_counts AS c (bot_id, received, stored, last_at, last_date, dated_at)
              SELECT bot, count(*) + coalesce((SELECT more FROM unnest($17::bigint[], $18::bigint[]) AS x (b, more) WHERE b = bot), 0),

@@ -12,6 +12,7 @@ mod tend;
 mod work;
 
 pub use bot::End;
+pub(crate) use read::plain;
 pub use read::{Read, read};
 
 use crate::ingest::Ingest;

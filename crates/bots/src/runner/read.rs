@@ -64,7 +64,7 @@ fn message(header: &Header<'_>) -> Option<Message> {
 }
 
 /// A name that PostgreSQL takes: without the character that it cannot store, and not endless.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.chars()
         .filter(|letter| *letter != '\0')
         .take(LONGEST_NAME)

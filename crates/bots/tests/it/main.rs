@@ -11,6 +11,7 @@ mod process;
 mod quarantine;
 mod replies;
 mod runner;
+mod search;
 mod sends;
 mod unsteady;
 mod webhook;

@@ -9,7 +9,7 @@ use crate::console::{ConsoleHandle, ConsoleParts};
 use crate::live::LiveHub;
 use crate::sources::Sources;
 use bagua_model::failure::Failure;
-use bagua_model::operation::{Page, Plan};
+use bagua_model::operation::Plan;
 use bagua_model::text::Text;
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -65,14 +65,6 @@ fn simple_plan(summary: Text) -> Plan {
 /// How many rows to list: 1 to 200, `usual` when the reader does not say.
 fn limit(wanted: u16, usual: u16) -> u16 {
     if wanted == 0 { usual } else { wanted.min(200) }
-}
-
-/// A page from `limit + 1` rows: the one too many only says that there are more.
-fn page<T>(mut rows: Vec<T>, limit: u16, cursor: impl Fn(&T) -> String) -> Page<T> {
-    let more = rows.len() > usize::from(limit);
-    rows.truncate(usize::from(limit));
-    let next = rows.last().filter(|_| more).map(cursor);
-    Page { rows, next }
 }
 
 /// A cursor that somebody has cut short or made up is a field error, not a fault of ours.

@@ -1,6 +1,6 @@
 //! `operations.list`, `operations.get`, `operations.inbox`.
 
-use super::{Core, cursor, limit, page};
+use super::{Core, cursor, limit};
 use crate::actor::Actor;
 use crate::db;
 use crate::registry::Registry;
@@ -24,7 +24,7 @@ impl Answers<ListOperations> for Core {
     ) -> Result<Page<OperationSummary>, Failure> {
         let limit = limit(query.limit, 50);
         if let Some(rows) = self.remembered(cx, &query, limit) {
-            return Ok(page(rows, limit, |row| row.operation.to_string()));
+            return Ok(Page::cut(rows, limit, |row| row.operation.to_string()));
         }
         let regions = cx.granted.regions(cx.environment);
         let states: Vec<String> = query
@@ -50,7 +50,7 @@ impl Answers<ListOperations> for Core {
         };
         let rows = views::list(&self.db, &filter).await.map_err(db::failure)?;
         let rows = rows.into_iter().map(|row| row.summary).collect();
-        Ok(page(rows, limit, |row: &OperationSummary| {
+        Ok(Page::cut(rows, limit, |row: &OperationSummary| {
             row.operation.to_string()
         }))
     }

@@ -1,6 +1,6 @@
 //! `events.recent`, `audit.list`, `schedules.list`, `console.notices`.
 
-use super::{Core, cursor, limit, page};
+use super::{Core, cursor, limit};
 use crate::db;
 use crate::store;
 use crate::verbs::{Answers, AskContext};
@@ -72,7 +72,7 @@ impl Answers<ListAudit> for Core {
         )
         .await
         .map_err(db::failure)?;
-        Ok(page(rows, limit, |row| row.id.to_string()))
+        Ok(Page::cut(rows, limit, |row| row.id.to_string()))
     }
 }
 

@@ -298,6 +298,16 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// A page from up to `limit + 1` rows: the one too many only says that there are more. `cursor` names a row.
+    pub fn cut(mut rows: Vec<T>, limit: u16, cursor: impl Fn(&T) -> String) -> Page<T> {
+        let more = rows.len() > usize::from(limit);
+        rows.truncate(usize::from(limit));
+        let next = rows.last().filter(|_| more).map(cursor);
+        Page { rows, next }
+    }
+}
+
 /// `operations.list`: newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,11 +1,13 @@
 //! The handful of facts that rules and storage need of an update.
 
 mod kind;
+mod names;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 pub use kind::{ChatKind, Kind, Media};
+pub use names::{Named, Names};
 
 use crate::json::{is_true, items, member, members, number, string};
 
@@ -96,27 +98,12 @@ impl<'a> Header<'a> {
     /// Reads an update. Cannot fail: of a text that is no update, everything is missing.
     #[must_use]
     pub fn read(update: &'a [u8]) -> Self {
-        let mut header = Self::default();
-        let mut payload: &[u8] = &[];
-        for (name, value) in members(update) {
-            if &*name == b"update_id" {
-                header.update_id = header.update_id.or(number(value));
-                continue;
-            }
-            let kind = Kind::from_name(&String::from_utf8_lossy(&name));
-            let is_better = match (&header.kind, &kind) {
-                (None, _) => true,
-                // Telegram sends one kind an update. Should a new member come beside it, the known one counts.
-                (Some(Kind::Other(_)), known) => {
-                    !matches!(known, Kind::Other(_)) || payload.first() != Some(&b'{')
-                }
-                (Some(_), _) => false,
-            };
-            if is_better && (value.first() == Some(&b'{') || header.kind.is_none()) {
-                header.kind = Some(kind);
-                payload = value;
-            }
-        }
+        let (update_id, kind, payload) = parts(update);
+        let mut header = Self {
+            update_id,
+            kind,
+            ..Self::default()
+        };
         header.read_payload(payload);
         header
     }
@@ -232,6 +219,31 @@ impl<'a> Header<'a> {
             file_size: member(file, "file_size").and_then(number),
         });
     }
+}
+
+/// Number, kind and payload of an update.
+fn parts(update: &[u8]) -> (Option<i64>, Option<Kind>, &[u8]) {
+    let (mut update_id, mut found, mut payload): (_, Option<Kind>, &[u8]) = (None, None, &[]);
+    for (name, value) in members(update) {
+        if &*name == b"update_id" {
+            update_id = update_id.or(number(value));
+            continue;
+        }
+        let kind = Kind::from_name(&String::from_utf8_lossy(&name));
+        let is_better = match (&found, &kind) {
+            (None, _) => true,
+            // Telegram sends one kind an update. Should a new member come beside it, the known one counts.
+            (Some(Kind::Other(_)), known) => {
+                !matches!(known, Kind::Other(_)) || payload.first() != Some(&b'{')
+            }
+            (Some(_), _) => false,
+        };
+        if is_better && (value.first() == Some(&b'{') || found.is_none()) {
+            found = Some(kind);
+            payload = value;
+        }
+    }
+    (update_id, found, payload)
 }
 
 fn read_chat(value: &[u8]) -> Option<Chat> {
