@@ -1,5 +1,6 @@
 //! The names under which the build published scripts, styles and pictures.
 
+use bagua_model::text::Locale;
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -12,10 +13,16 @@ pub struct SiteAssets {
     pub js: String,
     /// The WASM module.
     pub wasm: String,
+    /// The messages of each language, in the order of [`Locale::ALL`].
+    pub messages: [String; Locale::ALL.len()],
     /// The script that draws charts; none where the build had no npm.
     pub charts: Option<String>,
     /// Pictures: name below `style/assets` → published path.
     pub assets: HashMap<String, String>,
+}
+
+fn messages_of(locale: Locale) -> String {
+    format!("pkg/messages.{}.txt", locale.tag())
 }
 
 #[derive(Deserialize)]
@@ -44,6 +51,10 @@ impl SiteAssets {
             css: path("pkg/bagua.css")?,
             js: path("pkg/bagua.js")?,
             wasm: path("pkg/bagua.wasm")?,
+            messages: [
+                path(&messages_of(Locale::ALL[0]))?,
+                path(&messages_of(Locale::ALL[1]))?,
+            ],
             charts: path("pkg/later/charts.js").ok(),
             assets: manifest
                 .files
@@ -56,6 +67,15 @@ impl SiteAssets {
                 })
                 .collect(),
         })
+    }
+
+    /// The published path of a language's messages.
+    pub fn messages(&self, locale: Locale) -> &str {
+        let of = Locale::ALL
+            .iter()
+            .zip(&self.messages)
+            .find(|(other, _)| **other == locale);
+        of.map_or("", |(_, path)| path)
     }
 
     /// The published path of a picture; its plain name when the manifest does not know it, which then answers 404.
@@ -77,9 +97,12 @@ mod tests {
             "pkg/bagua.css":{"path":"pkg/bagua.1.css","bytes":1},
             "pkg/bagua.js":{"path":"pkg/bagua.2.js","bytes":1},
             "pkg/bagua.wasm":{"path":"pkg/bagua.3.wasm","bytes":1},
+            "pkg/messages.en.txt":{"path":"pkg/messages.en.5.txt","bytes":1},
+            "pkg/messages.zh-CN.txt":{"path":"pkg/messages.zh-CN.6.txt","bytes":1},
             "assets/world.svg":{"path":"assets/world.4.svg","bytes":1}}}"#;
         let site = SiteAssets::from_manifest(whole)?;
         assert_eq!(site.js, "/pkg/bagua.2.js");
+        assert_eq!(site.messages(Locale::Chinese), "/pkg/messages.zh-CN.6.txt");
         assert_eq!(site.asset("world.svg"), "/assets/world.4.svg");
         let error = SiteAssets::from_manifest(&whole.replace("bagua.wasm\"", "other\"")).err();
         assert!(error.is_some_and(|e| e.contains("pkg/bagua.wasm")));

@@ -17,8 +17,11 @@ pub fn shell(site: Arc<SiteAssets>) -> impl IntoView {
     let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     // Hydration starts when the document is parsed (module scripts are deferred), which is after the data that the
     // server put at its end.
+    let messages = site.messages(locale).to_owned();
     let mut start = format!(
-        "import init,{{hydrate}} from '{}';await init({{module_or_path:'{}'}});hydrate();",
+        "import init,{{hydrate}} from '{}';\
+         const m=fetch('{messages}').then(r=>r.ok?r.text():Promise.reject(r.status));\
+         await init({{module_or_path:'{}'}});hydrate(await m);",
         site.js, site.wasm
     );
     // Charts are drawn by a script of their own, which is loaded when the first of them stands in the page.
@@ -40,6 +43,7 @@ pub fn shell(site: Arc<SiteAssets>) -> impl IntoView {
                 <link rel="icon" id="icon" type="image/svg+xml" href=site.asset("icon.svg")/>
                 <link rel="modulepreload" href=site.js.clone() nonce=nonce.clone()/>
                 <link rel="preload" href=site.wasm.clone() r#as="fetch" type="application/wasm" crossorigin="anonymous"/>
+                <link rel="preload" href=messages r#as="fetch" type="text/plain" crossorigin="anonymous"/>
                 <MetaTags/>
                 <script type="module" nonce=nonce inner_html=start></script>
             </head>

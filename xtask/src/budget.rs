@@ -6,7 +6,7 @@ use crate::build::Mode;
 use crate::context::Context;
 use crate::manifest::Manifest;
 
-/// Bytes (brotli) that a first visit may load before the page is alive: script, WASM and style.
+/// Bytes (brotli) that a first visit may load before the page is alive: script, WASM, style and the messages of one language.
 const BUDGET: u64 = 300_000;
 /// Bytes (brotli) of the charts' script, which only pages with charts load, and after they are alive. ECharts' core alone
 /// is most of it; what grows it is a component that nobody asked for.
@@ -18,12 +18,12 @@ pub fn run(context: &Context) -> Result<()> {
     let manifest =
         Manifest::read(&site).context("no release build to measure; run `cargo xtask build --release`")?;
     let parts = first_load(&manifest);
-    if !["js", "wasm", "css"]
+    if !["js", "wasm", "css", "txt"]
         .iter()
         .all(|end| parts.iter().any(|(name, _)| name.ends_with(end)))
     {
         bail!(
-            "the manifest of {} lacks script, WASM or style; build again",
+            "the manifest of {} lacks script, WASM, style or messages; build again",
             site.display()
         );
     }
@@ -51,13 +51,17 @@ pub fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Everything in `pkg/` but the parts that are loaded when they are wanted, with the size that travels.
+/// Everything in `pkg/` but the parts that are loaded when they are wanted, with the size that travels; of the languages the largest.
 fn first_load(manifest: &Manifest) -> Vec<(&str, u64)> {
-    manifest
-        .files
-        .iter()
-        .filter(|(name, _)| name.starts_with("pkg/") && !name.starts_with("pkg/later/"))
-        .map(|(name, file)| (name.as_str(), file.brotli_bytes.unwrap_or(file.bytes)))
+    let of = |messages: bool| {
+        let files = manifest.files.iter();
+        files
+            .filter(move |(name, _)| name.starts_with("pkg/") && !name.starts_with("pkg/later/"))
+            .filter(move |(name, _)| name.starts_with("pkg/messages.") == messages)
+            .map(|(name, file)| (name.as_str(), file.brotli_bytes.unwrap_or(file.bytes)))
+    };
+    of(false)
+        .chain(of(true).max_by_key(|(_, bytes)| *bytes))
         .collect()
 }
 
@@ -82,6 +86,16 @@ mod tests {
         manifest
             .files
             .insert("pkg/later/rooms.wasm".into(), file(100, Some(20)));
-        assert_eq!(first_load(&manifest), [("pkg/bagua.js", 30), ("pkg/tiny.css", 5)]);
+        for (name, bytes) in [("pkg/messages.en.txt", 7), ("pkg/messages.zh-CN.txt", 8)] {
+            manifest.files.insert(name.into(), file(50, Some(bytes)));
+        }
+        assert_eq!(
+            first_load(&manifest),
+            [
+                ("pkg/bagua.js", 30),
+                ("pkg/tiny.css", 5),
+                ("pkg/messages.zh-CN.txt", 8)
+            ]
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 mod bindgen;
 mod charts;
+mod messages;
 mod publish;
 #[cfg(feature = "split")]
 mod split;
@@ -201,6 +202,9 @@ fn assemble(context: &Context, mode: Mode, wasm: &Path) -> Result<PathBuf> {
     let js = publisher.add_later(&bound.later, js)?;
     publisher.add("pkg/bagua.js", js.into_bytes())?;
     publisher.add("pkg/bagua.wasm", bound.wasm)?;
+    for (language, messages) in messages::read(&context.root.join("crates/model/locales"))? {
+        publisher.add(&format!("pkg/messages.{language}.txt"), messages.into_bytes())?;
+    }
     let charts = charts::bundle(context, mode)?;
     let whole = charts.is_some();
     if let Some(script) = charts {
