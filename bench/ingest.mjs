@@ -34,6 +34,15 @@ export function ingest(figures) {
         figures[`killed → others go on, s (lease ${part.lease_s} s)`] = part.takeover_s;
         figures["asked to end under load → ended, s"] = part.drain_s;
         break;
+      case "index":
+        figures[`updates stored and confirmed/s, ${bots}, with the search index built beside`] = part.updates_per_second;
+        figures["search index behind at the end of that, s"] = part.lag_s;
+        figures["updates indexed/s with nothing else to do"] = part.indexed_per_second;
+        break;
+      case "search":
+        figures[`search among ${part.messages} messages, slowest of six kinds (${part.slowest}), ms`] = part.slowest_ms;
+        figures[`newest page of a chat among ${part.messages} messages, ms`] = part.chat_page_ms;
+        break;
       default:
         throw new Error(`a figure that nobody knows: ${line}`);
     }

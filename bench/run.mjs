@@ -3,7 +3,7 @@
 //
 //   overview        requests/s and p99 of the first screen, signed in, 16 connections, beside the machine's own
 //                   limit measured in the same run (the same server answering /healthz)
-//   first load      brotli bytes of script, WASM and style
+//   first load      brotli bytes of script, WASM, style and the English messages
 //   charts          brotli bytes of the script that draws charts; only pages with charts load it, after they are alive
 //                   (limit: 145,000 bytes, `cargo xtask wasm-budget`)
 //   fault to screen killed process -> row on the live stream; our own share (webhook received -> live message) apart
@@ -173,7 +173,7 @@ async function ordinary(cookie, pid) {
   figures["console memory after load, MB"] = resident(pid).toFixed(0);
 
   const manifest = JSON.parse(readFileSync(join(site, "manifest.json"), "utf8"));
-  const files = Object.entries(manifest.files).filter(([name]) => /^pkg\/bagua\.(js|wasm|css)$/.test(name));
+  const files = Object.entries(manifest.files).filter(([name]) => /^pkg\/(bagua\.(js|wasm|css)|messages\.en\.txt)$/.test(name));
   const charts = manifest.files["pkg/later/charts.js"];
   if (charts) figures["charts, on pages that have them, brotli KB"] = ((charts.brotli_bytes ?? charts.bytes) / 1024).toFixed(1);
   figures["first load, brotli KB"] = (files.reduce((sum, [, f]) => sum + (f.brotli_bytes ?? f.bytes), 0) / 1024).toFixed(1);

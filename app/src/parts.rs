@@ -38,6 +38,8 @@ pub enum Page {
     Alert,
     /// `/bots`.
     Bots,
+    /// `/bots/selection`.
+    BotSelection,
     /// `/bots/{bot}`.
     Bot,
     /// `/bots/{bot}/chats`.
@@ -92,6 +94,7 @@ fn draw(page: Page) -> Node {
         Page::Selection => pages::alerts::selection::page(),
         Page::Alert => pages::alert::page(),
         Page::Bots => pages::bots::page(),
+        Page::BotSelection => pages::bots::bulk::selection(),
         Page::Bot => pages::bot::page(),
         Page::Chats => pages::bot::chats::list(),
         Page::Conversation => pages::bot::chats::conversation(),

@@ -25,7 +25,8 @@ CREATE TABLE message_terms (
     terms      bigint[] NOT NULL
 ) PARTITION BY RANGE (date);
 -- A term is of one bot: the bot's key goes into it, so the bot need not stand in the index.
-CREATE INDEX message_terms_by_term ON message_terms USING gin (terms);
+-- What has just come lies in a list that every search reads whole, so that list is kept short.
+CREATE INDEX message_terms_by_term ON message_terms USING gin (terms) WITH (gin_pending_list_limit = 256);
 CREATE TABLE message_terms_rest PARTITION OF message_terms DEFAULT;
 -- For the question whether a day may still have a partition of its own.
 CREATE INDEX message_terms_rest_by_date ON message_terms_rest (date);

@@ -14,6 +14,7 @@ use crate::ui::filter::next_page;
 use crate::ui::form::{action, plan_href, refused};
 use crate::ui::node::{Node, following};
 use crate::ui::submit::{SubmitForm, with_note_and};
+use crate::ui::ticks::{Chosen, Ticks};
 use crate::ui::{age, empty, moment, rows, since, state, title, views};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -42,7 +43,7 @@ pub fn page() -> Node {
     });
     let grouped = memo(move || by.get().parse::<GroupBy>().is_ok());
     let closed = move || (grouped.get() && open.get().is_empty()).then_some("");
-    let chosen = RwSignal::new(bulk::Chosen::default());
+    let ticks = bulk::ticks();
     let (above, below) = groups::around(ui, params, by, open);
     html! {
         {title(ui.t(keys::UI_ROOM_ALERTS))}
@@ -50,10 +51,10 @@ pub fn page() -> Node {
         {filters}
         {views::bar(ui, live)}
         {feed.show(ui, move |feed| summary(ui, feed))}
-        {bulk::bar(ui, feed, filter, chosen)}
+        {bulk::bar(ui, feed, filter, ticks)}
         {above}
         <div hidden=following(closed)>
-            {list(ui, feed, filter, chosen)}
+            {list(ui, feed, filter, ticks)}
             {feed.show_or(
                 ui,
                 move |feed| next_page(ui, "/alerts", &search.get_untracked(), feed.page.next.clone()),
@@ -104,7 +105,7 @@ fn fingerprint(alert: &AlertView, causes: &[Cause]) -> u64 {
 }
 
 /// The rows. While pointer or focus is inside, rows keep their places: what ends stays, marked, and what is new waits.
-fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSignal<bulk::Chosen>) -> Node {
+fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, ticks: Ticks) -> Node {
     // What came last, for event handlers; and what is kept while the reader is inside.
     let latest = RwSignal::new(Vec::<AlertView>::new());
     let held = RwSignal::new(None::<Vec<AlertView>>);
@@ -122,7 +123,7 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSign
         if before.is_some() {
             held.set(None);
             begun.set_value(false);
-            chosen.set(bulk::Chosen::default());
+            ticks.chosen.set(Chosen::default());
         }
     });
     let read = move || {
@@ -195,8 +196,7 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSign
                     each=shown
                     key=|(causes, a)| (a.alert, fingerprint(a, causes))
                     children=move |(causes, a)| {
-                        let chosen = chosen.with_untracked(|chosen| chosen.contains(a.alert));
-                        row(ui, &a, &causes, begun.get_value(), chosen)
+                        row(ui, &a, &causes, begun.get_value(), ticks)
                     }
                 />
             </ul>
@@ -210,7 +210,7 @@ fn list(ui: Ui, feed: Asked<AlertFeed>, filter: Memo<ListAlerts>, chosen: RwSign
             on:pointerleave=move |_| leave(true)
             on:focusin=move |_| enter(false)
             on:focusout=move |_| leave(false)
-            on:click=move |event| bulk::picked(&event, chosen)
+            on:click=move |event| ticks.picked(&event)
         >
             <p class="fresh-count" aria-live="polite">
                 <button
@@ -242,7 +242,7 @@ fn nothing(ui: Ui, filter: &ListAlerts) -> Node {
 }
 
 /// One alert with what can be done about it.
-fn row(ui: Ui, alert: &AlertView, causes: &[Cause], fresh: bool, chosen: bool) -> Node {
+fn row(ui: Ui, alert: &AlertView, causes: &[Cause], fresh: bool, ticks: Ticks) -> Node {
     let ended = alert.state == AlertState::Resolved;
     let class = format!("row alert {}", state::severity_class(alert.severity));
     let note = alert.acknowledged.as_ref().map(|a| (a.note.clone(), a.at));
@@ -250,7 +250,7 @@ fn row(ui: Ui, alert: &AlertView, causes: &[Cause], fresh: bool, chosen: bool) -
     html! {
         <li class=class class:fresh=fresh class:ended=ended>
             <span class="row-pick">
-                {(!ended).then(|| bulk::tick(ui, alert, chosen))}
+                {(!ended).then(|| bulk::tick(ui, ticks, alert))}
                 {state::severity(ui, alert.severity)}
             </span>
             <span class="row-main">

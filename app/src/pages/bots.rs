@@ -3,6 +3,8 @@
 //! The form is a plain one, with script and without: the token goes to the server in the body of a POST, is sealed there,
 //! and is never in an address.
 
+pub mod bulk;
+
 use super::query;
 use crate::asked::asked;
 use crate::context::Flash;
@@ -10,6 +12,7 @@ use crate::i18n::Ui;
 use crate::live::Live;
 use crate::ui::form::{action, flash_of, plan_href, refusal};
 use crate::ui::node::Node;
+use crate::ui::ticks::Ticks;
 use crate::ui::{age, empty, state, title};
 use bagua_markup::html;
 use bagua_model::access::Permission;
@@ -28,6 +31,7 @@ pub fn page() -> Node {
     let live = Live::get();
     let region = query("region");
     let flash = crate::info().with_value(|info| flash_of(info, &PATH[1..]));
+    let ticks = bulk::ticks();
     let list = asked(move || {
         let region = Some(region.get()).filter(|r| !r.is_empty()).map(RegionId::new);
         (ListBots { region }, live.bots.get())
@@ -40,11 +44,13 @@ pub fn page() -> Node {
                 <p class="page-state">{ui.t(keys::UI_BOTS_INTRO)}</p>
             </div>
         </div>
-        {list.show(ui, move |fleet| fleet_view(ui, fleet, flash.as_ref()))}
+        <div on:click=move |event| ticks.picked(&event)>
+            {list.show(ui, move |fleet| fleet_view(ui, fleet, flash.as_ref(), ticks))}
+        </div>
     }
 }
 
-fn fleet_view(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
+fn fleet_view(ui: Ui, fleet: &FleetView, flash: Option<&Flash>, ticks: Ticks) -> Node {
     let away = fleet
         .away
         .iter()
@@ -59,10 +65,11 @@ fn fleet_view(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
         {demo.then(|| html! { <p class="notice info"><i class="mark info" aria-hidden="true"></i>{ui.t(keys::UI_BOTS_DEMO)}</p> })}
         <section class="card">
             {(!fleet.bots.is_empty()).then(|| account(ui, &fleet.bots))}
+            {(bulk::may() && fleet.bots.len() > 1).then(|| bulk::bar(ui, ticks))}
             {if fleet.bots.is_empty() {
                 empty(ui.t(keys::UI_BOTS_NONE), ui.t(keys::UI_BOTS_NONE_NEXT))
             } else {
-                table(ui, &fleet.bots)
+                table(ui, &fleet.bots, ticks)
             }}
         </section>
         {form(ui, fleet, flash)}
@@ -94,8 +101,9 @@ fn head(ui: Ui, name: &'static str, help: &'static str) -> Node {
     html! { <th scope="col" class="num"><span title=ui.t(help)>{ui.t(name)}</span></th> }
 }
 
-fn table(ui: Ui, bots: &[BotView]) -> Node {
-    let rows = bots.iter().map(|bot| row(ui, bot)).collect::<Node>();
+fn table(ui: Ui, bots: &[BotView], ticks: Ticks) -> Node {
+    let ticks = Some(ticks).filter(|_| bulk::may() && bots.len() > 1);
+    let rows = bots.iter().map(|bot| row(ui, bot, ticks)).collect::<Node>();
     html! {
         <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_BOTS_TITLE)>
             <table class="fleet">
@@ -119,10 +127,10 @@ fn table(ui: Ui, bots: &[BotView]) -> Node {
     }
 }
 
-fn row(ui: Ui, bot: &BotView) -> Node {
+fn row(ui: Ui, bot: &BotView, ticks: Option<Ticks>) -> Node {
     html! {
         <tr class=state::condition_class(bot.condition)>
-            <th scope="row"><a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> " " {badge(ui, bot)}
+            <th scope="row">{ticks.map(|ticks| bulk::tick(ui, ticks, bot))} <a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> " " {badge(ui, bot)}
                 <div class="muted">{format!("{} · {}", ui.region(bot.region.as_str()), ui.key(&format!("bot.mode.{}", bot.mode)))}</div>
             </th>
             <td>{state::condition(ui, bot.condition)} {why(ui, bot)}</td>

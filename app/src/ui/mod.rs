@@ -11,6 +11,7 @@ pub mod rows;
 pub mod state;
 pub mod submit;
 pub mod table;
+pub mod ticks;
 pub mod trigram;
 pub mod views;
 

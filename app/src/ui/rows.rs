@@ -60,8 +60,15 @@ pub fn step_words(ui: Ui, step: &str) -> String {
     } else {
         format!("step.{step}")
     };
-    let words = ui.key(&key);
-    if words == key {
+    // Steps that there are as many of as are needed end with their number.
+    let numbered = key
+        .rsplit_once('-')
+        .filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+    let words = match numbered {
+        Some((key, number)) => ui.tx(key, &[("n", &number)]),
+        None => ui.key(&key),
+    };
+    if words == key || words.starts_with("step.") {
         step.strip_prefix("step.").unwrap_or(step).to_owned()
     } else {
         words

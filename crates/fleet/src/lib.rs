@@ -20,6 +20,7 @@ pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
 use arc_swap::ArcSwap;
 use bagua_bots::webhook::PATH;
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
+use bagua_model::bots::bulk::ChangeBots;
 use bagua_model::bots::calls::{DiscardQuarantine, GiveUpCalls, ListCalls, ReplayQuarantine, ResendCalls};
 use bagua_model::bots::chats::{ListChats, ListMessages, SearchMessages};
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, OrderRules, RemoveRule, TryRule, WriteRule};
@@ -124,6 +125,7 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .operation::<RemoveRule>(Arc::clone(&room))
         .operation::<OrderRules>(Arc::clone(&room))
         .operation::<AddBot>(Arc::clone(&room))
+        .operation::<ChangeBots>(Arc::clone(&room))
         .operation::<StartBot>(Arc::clone(&room))
         .operation::<StopBot>(Arc::clone(&room))
         .operation::<RestartBot>(Arc::clone(&room))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use time::OffsetDateTime;
 
+pub mod bulk;
 pub mod calls;
 pub mod chats;
 pub mod rules;

@@ -117,7 +117,7 @@ async fn every_operation_leaves_a_record_of_its_submission_and_of_its_end() -> O
         .filter(|info| !info.kind.starts_with("silence."))
         // The cells are away here; bots go through real ones in `bots.rs`.
         .filter(|info| {
-            !["bot.", "rule.", "call.", "quarantine."]
+            !["bot.", "bots.", "rule.", "call.", "quarantine."]
                 .iter()
                 .any(|room| info.kind.starts_with(room))
         })

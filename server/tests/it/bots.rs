@@ -133,7 +133,8 @@ impl Land {
         })
     }
 
-    pub(crate) async fn done(
+    /// Submits an operation and waits until it has ended, however it did.
+    pub(crate) async fn ended(
         &self,
         who: &Somebody,
         kind: &str,
@@ -149,7 +150,17 @@ impl Land {
             OperationState::NeedsOperator,
         ];
         let view = wait_until(console, submitted.operation, &ends).await?;
-        let view = operation_view(console, view.summary.operation).await?;
+        operation_view(console, view.summary.operation).await
+    }
+
+    /// The same for one that succeeds.
+    pub(crate) async fn done(
+        &self,
+        who: &Somebody,
+        kind: &str,
+        input: Value,
+    ) -> anyhow::Result<OperationView> {
+        let view = self.ended(who, kind, input).await?;
         anyhow::ensure!(
             view.summary.state == OperationState::Succeeded,
             "{kind}: {view:?}"
@@ -162,11 +173,16 @@ impl Land {
         self.done(who, "bot.add", input).await
     }
 
-    async fn one(&self, who: &Somebody, bot: i64) -> anyhow::Result<BotDetail> {
+    pub(crate) async fn one(&self, who: &Somebody, bot: i64) -> anyhow::Result<BotDetail> {
         Ok(self.house.parts.console.ask(&who.actor, GetBot { bot }).await?)
     }
 
-    async fn until(&self, who: &Somebody, bot: i64, condition: BotCondition) -> anyhow::Result<BotDetail> {
+    pub(crate) async fn until(
+        &self,
+        who: &Somebody,
+        bot: i64,
+        condition: BotCondition,
+    ) -> anyhow::Result<BotDetail> {
         eventually(&format!("bot {bot} to be {condition}"), || async {
             let detail = self.one(who, bot).await?;
             Ok((detail.bot.condition == condition).then_some(detail))

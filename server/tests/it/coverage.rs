@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 30] = [
+const FROM_AN_ENGINE: [&str; 31] = [
     "alerts.delivery",
     "bot.add",
     "bot.configure",
@@ -22,6 +22,7 @@ const FROM_AN_ENGINE: [&str; 30] = [
     "bot.restart",
     "bot.start",
     "bot.stop",
+    "bots.change",
     "bots.content",
     "bots.one",
     "bots.tail",

@@ -274,6 +274,10 @@ pub async fn inputs(
         ),
         ("bot.start", json!({ "bot": 700_000_001, "region": region })),
         (
+            "bots.change",
+            json!({ "action": "stop", "bots": [700_000_001], "region": region }),
+        ),
+        (
             "bot.configure",
             json!({ "bot": 700_000_001, "region": region, "mode": "polling" }),
         ),

@@ -4,6 +4,7 @@
 mod api;
 mod audit_rows;
 mod bots;
+mod bots_bulk;
 mod bots_calls;
 mod bots_chats;
 mod bots_rules;

@@ -14,10 +14,13 @@ mod handover;
 mod idle;
 mod latency;
 mod rate;
+mod search;
 
 use anyhow::{Result, bail};
 
-const PARTS: [&str; 6] = ["rate", "webhook", "stored", "reply", "idle", "handover"];
+const PARTS: [&str; 8] = [
+    "rate", "webhook", "stored", "reply", "idle", "handover", "index", "search",
+];
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
@@ -39,6 +42,8 @@ async fn main() -> Result<()> {
             "stored" => latency::stored().await?,
             "reply" => latency::reply().await?,
             "idle" => idle::memory().await?,
+            "index" => search::cost().await?,
+            "search" => search::speed().await?,
             _ => handover::drain_and_takeover().await?,
         }
     }

@@ -11,14 +11,14 @@ use futures::TryStreamExt as _;
 use std::time::{Duration, Instant};
 
 /// Updates of one part, over all of its bots. A queue at Telegram holds 100,000.
-const UPDATES: u64 = 60_000;
+pub const UPDATES: u64 = 60_000;
 const BOTS: [u64; 3] = [1, 8, 50];
 /// No part takes longer, or it failed.
 const LIMIT: Duration = Duration::from_secs(120);
 /// Tables that ingest writes rows into, without those of which it keeps one row for each bot.
 const TABLES: [&str; 3] = ["update_ledger", "updates", "messages"];
 
-fn mixed(updates: u64) -> Load {
+pub fn mixed(updates: u64) -> Load {
     let share = |kind, of| Share { kind, of };
     Load {
         updates,

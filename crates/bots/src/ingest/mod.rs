@@ -1,9 +1,11 @@
 //! The one way in for updates, whether they were polled or pushed: sealed, then committed together with the cursor.
 
 mod committer;
+mod fresh;
 mod store;
 
 pub use committer::{Committer, CommitterConfig, Now};
+pub(crate) use fresh::Fresh;
 
 use crate::{BotId, Fence};
 use bagua_keys::{DataKey, KeyError, KeyStore, Subject, SubjectKind};
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use time::OffsetDateTime;
+use tokio::sync::{Notify, mpsc};
 
 /// An update as it was received.
 #[derive(Clone, Debug)]
@@ -119,12 +122,22 @@ pub enum IngestError {
 pub struct Ingest {
     keys: Arc<KeyStore>,
     committer: Committer,
+    listeners: fresh::Listeners,
 }
 
 impl Ingest {
     /// Seals with `keys`, stores through `committer`.
     pub fn new(keys: Arc<KeyStore>, committer: Committer) -> Ingest {
-        Ingest { keys, committer }
+        Ingest {
+            keys,
+            committer,
+            listeners: fresh::Listeners::default(),
+        }
+    }
+
+    /// What is committed of `bot` through this (and its clones) comes here, too, as long as it is taken soon; `missed` is told otherwise.
+    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Vec<Fresh>> {
+        self.listeners.listen(bot, missed)
     }
 
     /// Stores a batch. When it returns `Ok`, everything in it is committed: then, and only then, may Telegram be told.
@@ -136,8 +149,13 @@ impl Ingest {
         let room = self.committer.room(&batch)?;
         let subjects: HashSet<Subject> = batch.updates.iter().map(|u| u.subject(batch.bot)).collect();
         let keys = self.keys.current(&subjects).await?;
+        let (bot, fresh) = (batch.bot, self.listeners.copy(batch.bot, &batch.updates));
         let sealed = self.seal(&keys, batch)?;
-        self.committer.commit(sealed, room).await
+        let committed = self.committer.commit(sealed, room).await?;
+        if let Some(fresh) = fresh.filter(|_| committed.stored > 0) {
+            self.listeners.tell(bot, fresh);
+        }
+        Ok(committed)
     }
 
     fn seal(

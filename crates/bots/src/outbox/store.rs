@@ -120,6 +120,8 @@ pub(crate) struct Due {
     pub(crate) blocked: bool,
     /// Whether it was sent to a number that the group had before.
     pub(crate) migrated: bool,
+    /// Whether somebody waits for it at a spinning wheel: it goes before others.
+    pub(crate) urgent: bool,
 }
 
 /// What an earlier owner, or an earlier task of this one, left in the middle: nobody knows whether Telegram saw it.
@@ -144,7 +146,7 @@ pub(crate) async fn sweep(pool: &PgPool, bot: BotId, fence: Fence, under_way: &[
 pub(crate) async fn due(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Vec<Due>> {
     let rows = sqlx::query!(
         r#"SELECT o.outbox_id, o.effect, coalesce(a.now_id, o.chat_id) AS "chat!", o.method, o.payload, o.attempts,
-                b.chat_id IS NOT NULL AS "blocked!", o.class IS NOT DISTINCT FROM 'migrated' AS "migrated!"
+                b.chat_id IS NOT NULL AS "blocked!", o.class IS NOT DISTINCT FROM 'migrated' AS "migrated!", o.lane = 0 AS "urgent!"
          FROM outbox o
          LEFT JOIN chat_aliases a ON a.bot_id = o.bot_id AND a.chat_id = o.chat_id
          LEFT JOIN chat_blocks b ON b.bot_id = o.bot_id AND b.chat_id = coalesce(a.now_id, o.chat_id)
@@ -166,6 +168,7 @@ pub(crate) async fn due(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Ve
             attempts: row.attempts,
             blocked: row.blocked,
             migrated: row.migrated,
+            urgent: row.urgent,
         })
         .collect())
 }
@@ -305,18 +308,6 @@ pub(crate) async fn block(pool: &PgPool, bot: BotId, chat: i64, why: &str) -> sq
         bot.0,
         chat,
         why
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// The bot may speak there again.
-pub(crate) async fn unblock(pool: &PgPool, bot: BotId, chats: &[i64]) -> sqlx::Result<()> {
-    sqlx::query!(
-        "DELETE FROM chat_blocks WHERE bot_id = $1 AND chat_id = ANY($2)",
-        bot.0,
-        chats
     )
     .execute(pool)
     .await?;

@@ -8,6 +8,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use store::mark;
 pub(crate) use store::migrate_chat;
 pub use store::{Past, RuleStoreError, enabled, list, order, remove, save, save_for, versions, written_by};
 pub use template::{Template, TemplateError};

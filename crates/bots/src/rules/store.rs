@@ -98,6 +98,17 @@ pub async fn enabled(pool: &PgPool, bot: BotId) -> sqlx::Result<Vec<Rule>> {
     Ok(rules)
 }
 
+/// Which rules of a bot are switched on, in which version and place; nothing when none is. Two equal marks are equal rules.
+pub(crate) async fn mark(pool: &PgPool, bot: BotId) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "SELECT string_agg(r.rule_id || '.' || r.version || '.' || r.position, ' ' ORDER BY r.rule_id)
+         FROM bot_rules r WHERE r.bot_id = $1 AND r.enabled",
+        bot.0
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// Keeps a rule. With `rule.id` 0 it is a new one; otherwise `rule.version` is the version that was looked at, and the rule
 /// gets the next one. What it said before stays in the history. Takes effect with the next update.
 ///

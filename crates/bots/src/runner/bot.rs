@@ -5,8 +5,9 @@ use super::store::{self, Note, Settings};
 use super::{Parts, RunnerConfig};
 use crate::BotId;
 use crate::lease::Lease;
+use crate::outbox::store::Due;
 use bagua_telegram::{ApiBase, Client, Limits, Token};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -56,10 +57,12 @@ pub(super) struct Bot {
 /// Says that there is something to do, to whoever waits.
 #[derive(Debug, Default)]
 pub(super) struct Wake {
-    /// Updates whose rules have not run.
-    pub(super) work: Notify,
+    /// Updates in the database whose rules have not run. Those that were committed in this process come by themselves.
+    pub(super) work: Arc<Notify>,
     /// Calls in the outbox.
     pub(super) send: Notify,
+    /// Those of them that rules have just put in: they need not be read.
+    pub(super) calls: Mutex<Vec<Due>>,
 }
 
 impl Bot {

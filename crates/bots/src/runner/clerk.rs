@@ -1,6 +1,7 @@
-//! What the senders of all bots of a process write down, together: while one transaction is under way, what the others have to
+//! What rules and senders of all bots of a process write down, together: while one transaction is under way, what the others have to
 //! say gathers for the next. A flush to disk costs more than the rows, and each call needs two before it is done.
 
+use super::finish::{self, Finish, Finished};
 use crate::outbox::store::{self, Claim, Settled};
 use crate::{BotId, Fence};
 use sqlx::PgPool;
@@ -41,6 +42,7 @@ struct Entry<T, R> {
 pub(super) struct Clerk {
     claims: mpsc::UnboundedSender<Entry<Claim, Option<Vec<i64>>>>,
     settled: mpsc::UnboundedSender<Entry<(i64, Fence, Settled), ()>>,
+    finished: mpsc::UnboundedSender<Entry<Finish, Finished>>,
 }
 
 impl Clerk {
@@ -49,7 +51,8 @@ impl Clerk {
         // Bounded by how many calls bots have under way.
         let (claims, asked) = mpsc::unbounded_channel();
         let (settled, told) = mpsc::unbounded_channel();
-        let (for_claims, for_settled) = (pool.clone(), pool.clone());
+        let (finished, made) = mpsc::unbounded_channel();
+        let (for_claims, for_settled, for_finished) = (pool.clone(), pool.clone(), pool.clone());
         tokio::spawn(gather(asked, move |claims| {
             let pool = for_claims.clone();
             async move { store::claim(&pool, &claims).await }
@@ -61,7 +64,15 @@ impl Clerk {
                 Ok(vec![(); settled.len()])
             }
         }));
-        Clerk { claims, settled }
+        tokio::spawn(gather(made, move |finished| {
+            let pool = for_finished.clone();
+            async move { finish::finish(&pool, &finished).await }
+        }));
+        Clerk {
+            claims,
+            settled,
+            finished,
+        }
     }
 
     /// Marks calls of a bot as being made. Those that are not in the answer must not be made; nothing at all when the lease is
@@ -73,6 +84,11 @@ impl Clerk {
         calls: Vec<i64>,
     ) -> Result<Option<Vec<i64>>, ClerkError> {
         ask(&self.claims, Claim { bot, fence, calls }).await
+    }
+
+    /// Writes down what rules made of updates.
+    pub(super) async fn finish(&self, finish: Finish) -> Result<Finished, ClerkError> {
+        ask(&self.finished, finish).await
     }
 
     /// Writes down what came of a call; see [`store::settle`].

@@ -4,6 +4,7 @@
 
 mod bot;
 mod clerk;
+mod finish;
 mod poll;
 mod read;
 mod send;

@@ -138,10 +138,7 @@ impl Bot {
         };
         // Not broken off by `stop`: a batch that was received is committed.
         match self.parts.ingest.ingest(batch).await {
-            Ok(committed) => {
-                if committed.stored > 0 {
-                    self.wake.work.notify_one();
-                }
+            Ok(_) => {
                 polling.cursor = next_offset;
                 polling.pause = self.config.pause;
                 None

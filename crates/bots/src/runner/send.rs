@@ -13,6 +13,7 @@ use futures::stream::FuturesUnordered;
 use metrics::counter;
 use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
+use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -22,6 +23,8 @@ const AT_ONCE: usize = 16;
 const AHEAD: i64 = 200;
 /// After an answer that no call of this bot will succeed: whoever receives finds out, too, and ends the bot.
 const HOPELESS_PAUSE: Duration = Duration::from_secs(5);
+/// With fewer than this the next ones are read.
+const FEW: usize = 100;
 /// How often writing down what came of a call is tried; then the successor calls it uncertain.
 const SETTLE_TIMES: u32 = 20;
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
@@ -46,8 +49,10 @@ struct Sending {
     /// Calls that are being made, and the chats that they go to.
     under_way: HashSet<i64>,
     busy: HashSet<i64>,
-    /// Whether the outbox may hold more than `waiting`.
+    /// Whether the outbox may hold what `waiting` does not, and is read before anything else is begun.
     stale: bool,
+    /// Whether it holds more than was read: the rest is read when this has become few.
+    more: bool,
     /// Whether it may hold calls that somebody left in the middle: an earlier owner, or this task when the database was away. Others
     /// cannot come after that, because marking needs the lease.
     unswept: bool,
@@ -65,6 +70,7 @@ impl Bot {
             under_way: HashSet::new(),
             busy: HashSet::new(),
             stale: true,
+            more: false,
             unswept: true,
             rest: now,
         };
@@ -97,8 +103,25 @@ impl Bot {
             tokio::select! {
                 Some(done) = under_way.next(), if !under_way.is_empty() => sending.finished(done),
                 () = self.stop.cancelled(), if !self.stop.is_cancelled() => {}
-                () = self.wake.send.notified() => sending.stale = true,
+                () = self.wake.send.notified() => self.take_new(&mut sending),
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    /// Takes what rules have just put into the outbox; without that, somebody else put something in, and it is read.
+    fn take_new(&self, sending: &mut Sending) {
+        let new = std::mem::take(&mut *self.wake.calls.lock().unwrap_or_else(PoisonError::into_inner));
+        if new.is_empty() {
+            sending.stale = true;
+        } else if sending.more || sending.waiting.len() > FEW * 4 {
+            // It stands behind others that have not been read yet.
+            sending.more = true;
+        } else {
+            let (urgent, others): (Vec<Due>, Vec<Due>) = new.into_iter().partition(|due| due.urgent);
+            sending.waiting.extend(others);
+            for due in urgent.into_iter().rev() {
+                sending.waiting.push_front(due);
             }
         }
     }
@@ -125,9 +148,10 @@ impl Bot {
             }
             sending.unswept = false;
         }
-        if sending.stale {
+        if sending.stale || (sending.more && sending.waiting.len() < FEW) {
             sending.waiting = store::due(pool, self.id, AHEAD).await?.into();
-            sending.stale = sending.waiting.len() == usize::try_from(AHEAD).unwrap_or(usize::MAX);
+            sending.more = sending.waiting.len() == usize::try_from(AHEAD).unwrap_or(usize::MAX);
+            sending.stale = false;
         }
         let (chosen, ready) = sending.choose(AT_ONCE.saturating_sub(sending.under_way.len()), Instant::now());
         let mut begun = Begun {

@@ -1,15 +1,20 @@
-//! Running rules behind the commit: updates that were stored with work to do are read back, and what comes of them is
-//! written in the transaction that takes the work away. Who is killed in the middle leaves the work to its successor.
+//! Running rules behind the commit: over what was just committed in this process, and over what others stored with work to do, which is read back. What
+//! comes of it is written in the transaction that takes the work away, so that it comes once, whichever way it went. Who is killed in the middle
+//! leaves the work to its successor.
 
 use super::bot::{Bot, End};
-use crate::ingest;
+use super::clerk::ClerkError;
+use super::finish::{Call, Finish, Finished, Mark};
+use crate::ingest::{self, Fresh};
 use crate::outbox::{self, store as calls};
 use crate::rules::{self, Effect, Facts, Rule, RuleSet, What};
 use bagua_keys::KeyError;
-use bagua_telegram::Header;
+use bagua_telegram::{Header, Kind};
 use metrics::counter;
 use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use time::OffsetDateTime;
+use tokio::sync::mpsc;
 
 /// How many updates share one transaction.
 const AT_ONCE: i64 = 100;
@@ -28,101 +33,90 @@ impl From<sqlx::Error> for Failed {
     }
 }
 
+impl From<ClerkError> for Failed {
+    fn from(error: ClerkError) -> Self {
+        Failed::Away(error.to_string())
+    }
+}
+
 struct Work {
     update_id: i64,
     received_at: OffsetDateTime,
     raw: Option<Vec<u8>>,
     /// Which rules are on, in which version.
     rules: Option<String>,
-    /// Whether the bot is blocked anywhere.
-    blocks: bool,
 }
 
 /// The rules of a bot, as far as they can be used.
 #[derive(Default)]
 struct Ready {
-    /// Which rules are on, in which version; nothing before the first look.
+    /// Which rules are on, in which version.
     mark: Option<String>,
     set: RuleSet,
+    /// Whether the database may hold work that has not come by itself: before the first look, when others stored it, and when
+    /// something went wrong.
+    stale: bool,
 }
 
-/// Effects as columns.
+/// What came of updates.
 #[derive(Default)]
 struct Outcome {
     done: Vec<i64>,
-    marks: Marks,
-    calls: Calls,
+    marks: Vec<Mark>,
+    calls: Vec<Call>,
     /// Chats from which the bot heard: it is not blocked there.
     heard: HashSet<i64>,
     blocked: Vec<(i64, String)>,
     moved: Vec<(i64, i64)>,
 }
 
-#[derive(Default)]
-struct Marks {
-    update: Vec<i64>,
-    rule: Vec<i64>,
-    step: Vec<i16>,
-    version: Vec<i32>,
-    mark: Vec<String>,
-    tag: Vec<Option<String>>,
-}
-
-#[derive(Default)]
-struct Calls {
-    update: Vec<i64>,
-    rule: Vec<i64>,
-    step: Vec<i16>,
-    version: Vec<i32>,
-    effect: Vec<String>,
-    chat: Vec<i64>,
-    method: Vec<String>,
-    payload: Vec<Vec<u8>>,
-    lane: Vec<i16>,
-}
-
 impl Bot {
     pub(super) async fn work(&self) -> End {
         let mut pause = self.config.pause;
-        let mut ready = Ready::default();
+        let mut fresh = self.parts.ingest.listen(self.id, Arc::clone(&self.wake.work));
+        let mut ready = Ready {
+            stale: true,
+            ..Ready::default()
+        };
         loop {
             if self.stop.is_cancelled() {
                 return End::Stopped;
             }
-            let more = match self.work_once(&mut ready).await {
-                Ok(more) => {
-                    pause = self.config.pause;
-                    more
+            let outcome = if ready.stale {
+                self.work_stored(&mut ready).await
+            } else {
+                tokio::select! {
+                    () = self.stop.cancelled() => return End::Stopped,
+                    () = self.wake.work.notified() => {
+                        ready.stale = true;
+                        continue;
+                    }
+                    Some(group) = fresh.recv() => self.work_fresh(&mut ready, group, &mut fresh).await,
                 }
+            };
+            match outcome {
+                Ok(()) => pause = self.config.pause,
                 Err(Failed::Lost) => return End::Lost,
                 Err(Failed::Away(why)) => {
                     counter!("tg_runner_database_errors_total", "what" => "work").increment(1);
                     tracing::warn!(bot = self.id.0, why, "rules did not run; trying again");
+                    ready.stale = true;
                     if self.rest(pause).await {
                         return End::Stopped;
                     }
                     pause = (pause * 2).min(super::poll::LONGEST_PAUSE);
-                    continue;
                 }
-            };
-            if more {
-                continue;
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => return End::Stopped,
-                () = self.wake.work.notified() => {}
             }
         }
     }
 
-    /// Whether there may be more.
-    async fn work_once(&self, ready: &mut Ready) -> Result<bool, Failed> {
+    /// Runs rules over what waits in the database.
+    async fn work_stored(&self, ready: &mut Ready) -> Result<(), Failed> {
         let work = sqlx::query_as!(
             Work,
             r#"SELECT w.update_id, w.received_at, u.raw AS "raw?",
                  (SELECT string_agg(r.rule_id || '.' || r.version || '.' || r.position, ' ' ORDER BY r.rule_id)
-                  FROM bot_rules r WHERE r.bot_id = $1 AND r.enabled) AS rules,
-                 EXISTS (SELECT FROM chat_blocks WHERE bot_id = $1) AS "blocks!"
+                  FROM bot_rules r WHERE r.bot_id = $1 AND r.enabled) AS rules
                FROM update_work w
                LEFT JOIN updates u ON u.bot_id = w.bot_id AND u.update_id = w.update_id AND u.received_at = w.received_at
                WHERE w.bot_id = $1 ORDER BY w.lane, w.received_at, w.update_id LIMIT $2"#,
@@ -131,33 +125,66 @@ impl Bot {
         )
         .fetch_all(&self.parts.pool)
         .await?;
-        let Some(first) = work.first() else {
-            return Ok(false);
+        let mark = match work.first() {
+            Some(first) => first.rules.clone(),
+            // Whatever comes next is run by these.
+            None => rules::mark(&self.parts.pool, self.id).await?,
         };
-        let blocks = first.blocks;
-        if ready.mark.is_none() || ready.mark != first.rules {
-            // Read behind the mark: a change in between is read now and once more with the next work.
-            let mark = first.rules.clone();
+        if ready.mark != mark {
+            // Read behind the mark: a change in between is seen when what came of them is written.
             let rules = rules::enabled(&self.parts.pool, self.id).await?;
             *ready = Ready {
                 mark,
                 set: usable(self.id, &rules),
+                stale: true,
             };
         }
-        let more = work.len() == usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
+        if work.is_empty() {
+            ready.stale = false;
+            return Ok(());
+        }
+        let may_be_all = work.len() < usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
         let mut outcome = Outcome::default();
         for one in work {
-            self.run_rules(&ready.set, one, &mut outcome).await?;
+            self.open_and_run(&ready.set, one, &mut outcome).await?;
         }
-        if !blocks && outcome.blocked.is_empty() {
-            // There is nothing to be taken back, so nothing needs to be written.
-            outcome.heard.clear();
-        }
-        self.finish(outcome).await?;
-        Ok(more)
+        let as_they_are = self.finish(ready, outcome).await?;
+        ready.stale = !(as_they_are && may_be_all);
+        Ok(())
     }
 
-    async fn run_rules(&self, rules: &RuleSet, work: Work, outcome: &mut Outcome) -> Result<(), Failed> {
+    /// Runs rules over what was just committed here, those for which somebody waits first.
+    async fn work_fresh(
+        &self,
+        ready: &mut Ready,
+        mut group: Vec<Fresh>,
+        more: &mut mpsc::Receiver<Vec<Fresh>>,
+    ) -> Result<(), Failed> {
+        while group.len() < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
+            let Ok(next) = more.try_recv() else { break };
+            group.extend(next);
+        }
+        if ready.mark.is_none() {
+            // Without rules nothing was put aside for them, unless one was made just now; then it stands in the database, where the runner
+            // sees it.
+            return Ok(());
+        }
+        let mut facts: Vec<(&Fresh, Facts<'_>)> =
+            group.iter().map(|one| (one, Facts::read(&one.raw))).collect();
+        facts.sort_by_key(|(_, facts)| !Kind::from_name(&facts.kind).is_urgent());
+        let mut outcome = Outcome::default();
+        for (one, facts) in facts {
+            outcome.done.push(one.update_id);
+            self.run_rules(&ready.set, one.update_id, &one.raw, &facts, &mut outcome)
+                .await?;
+        }
+        if !self.finish(ready, outcome).await? {
+            ready.stale = true;
+        }
+        Ok(())
+    }
+
+    async fn open_and_run(&self, rules: &RuleSet, work: Work, outcome: &mut Outcome) -> Result<(), Failed> {
         let id = work.update_id;
         outcome.done.push(id);
         let context = ingest::context(b'u', self.id, id);
@@ -165,9 +192,9 @@ impl Bot {
             Some(raw) => self.parts.keys.open(&context, raw).await,
             None => Err(KeyError::Destroyed),
         };
-        let raw = match opened {
-            Ok(raw) => raw,
-            Err(KeyError::Store(error)) => return Err(error.into()),
+        match opened {
+            Ok(raw) => self.run_rules(rules, id, &raw, &Facts::read(&raw), outcome).await,
+            Err(KeyError::Store(error)) => Err(error.into()),
             // It cannot be read now and never will; that is said, and the updates behind it go on.
             Err(error) => {
                 tracing::warn!(
@@ -177,14 +204,23 @@ impl Bot {
                     error = &error as &dyn std::error::Error,
                     "an update cannot be read; its rules do not run"
                 );
-                outcome.marks.push(id, 0, 0, 0, "unreadable", None);
-                return Ok(());
+                outcome.mark(id, (0, 0, 0), "unreadable", None);
+                Ok(())
             }
-        };
-        let facts = Facts::read(&raw);
-        outcome.learn(&raw, &facts);
-        for effect in rules.run(&facts) {
-            self.note_effect(&facts, id, effect, outcome).await?;
+        }
+    }
+
+    async fn run_rules(
+        &self,
+        rules: &RuleSet,
+        id: i64,
+        raw: &[u8],
+        facts: &Facts<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failed> {
+        outcome.learn(raw, facts);
+        for effect in rules.run(facts) {
+            self.note_effect(facts, id, effect, outcome).await?;
         }
         Ok(())
     }
@@ -202,9 +238,10 @@ impl Bot {
             step,
             what,
         } = effect;
+        let by = (rule, step, version);
         match what {
-            What::Drop => outcome.marks.push(id, rule, step, version, "drop", None),
-            What::Tag(tag) => outcome.marks.push(id, rule, step, version, "tag", Some(tag)),
+            What::Drop => outcome.mark(id, by, "drop", None),
+            What::Tag(tag) => outcome.mark(id, by, "tag", Some(tag)),
             What::Call {
                 method,
                 chat,
@@ -216,23 +253,24 @@ impl Bot {
                 let key = self.parts.keys.current_one(subject).await.map_err(away)?;
                 let payload =
                     outbox::seal(&self.parts.keys, &key, self.id, &name, &parameters).map_err(away)?;
-                let urgent = facts.kind == "callback_query";
-                let calls = &mut outcome.calls;
-                calls.update.push(id);
-                calls.rule.push(rule);
-                calls.step.push(step);
-                calls.version.push(version);
-                calls.effect.push(name);
-                calls.chat.push(chat);
-                calls.method.push(method.to_owned());
-                calls.payload.push(payload);
-                calls.lane.push(i16::from(!urgent));
+                outcome.calls.push(Call {
+                    update: id,
+                    rule,
+                    step,
+                    version,
+                    effect: name,
+                    chat,
+                    method,
+                    payload,
+                    urgent: is_urgent(facts),
+                });
             }
         }
         Ok(())
     }
 
-    async fn finish(&self, outcome: Outcome) -> Result<(), Failed> {
+    /// Writes it down. `false` when other rules are on by now, and nothing was written.
+    async fn finish(&self, ready: &Ready, outcome: Outcome) -> Result<bool, Failed> {
         let pool = &self.parts.pool;
         for (from, to) in &outcome.moved {
             calls::alias(pool, self.id, *from, *to).await?;
@@ -243,75 +281,58 @@ impl Bot {
         for (chat, why) in &outcome.blocked {
             calls::block(pool, self.id, *chat, why).await?;
         }
-        if !outcome.heard.is_empty() {
-            let heard: Vec<i64> = outcome.heard.into_iter().collect();
-            calls::unblock(pool, self.id, &heard).await?;
+        let done = outcome.done.len() as u64;
+        let finish = Finish {
+            bot: self.id,
+            fence: self.lease.borrow().fence,
+            mark: ready.mark.clone(),
+            done: outcome.done,
+            heard: outcome.heard.into_iter().collect(),
+            marks: outcome.marks,
+            calls: outcome.calls,
+        };
+        match self.clerk.finish(finish).await? {
+            Finished::Lost => Err(Failed::Lost),
+            Finished::OtherRules => Ok(false),
+            Finished::Written(due) => {
+                counter!("tg_rules_updates_total").increment(done);
+                if !due.is_empty() {
+                    self.wake
+                        .calls
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(due);
+                    self.wake.send.notify_one();
+                }
+                Ok(true)
+            }
         }
-        let fence = self.lease.borrow().fence;
-        let Outcome {
-            done, marks, calls, ..
-        } = outcome;
-        let row = sqlx::query!(
-            r#"WITH held AS MATERIALIZED (SELECT bot_id FROM bot_leases WHERE bot_id = $1 AND fence = $2 FOR SHARE
-             ), done AS (
-                 DELETE FROM update_work w USING held WHERE w.bot_id = held.bot_id AND w.update_id = ANY($3) RETURNING w.update_id
-             ), marks AS (
-                 INSERT INTO update_marks (bot_id, update_id, rule_id, step, rule_version, mark, tag)
-                 SELECT $1, m.u, m.r, m.s, m.v, m.mark, m.tag
-                 FROM unnest($4::bigint[], $5::bigint[], $6::smallint[], $7::int[], $8::text[], $9::text[]) AS m (u, r, s, v, mark, tag)
-                 JOIN done ON done.update_id = m.u ON CONFLICT DO NOTHING
-             ), calls AS (
-                 INSERT INTO outbox (bot_id, update_id, rule_id, step, rule_version, effect, chat_id, method, payload, lane)
-                 SELECT $1, c.u, c.r, c.s, c.v, c.effect, c.chat, c.method, c.payload, c.lane
-                 FROM unnest($10::bigint[], $11::bigint[], $12::smallint[], $13::int[], $14::text[], $15::bigint[], $16::text[],
-                             $17::bytea[], $18::smallint[]) WITH ORDINALITY AS c (u, r, s, v, effect, chat, method, payload, lane, n)
-                 JOIN done ON done.update_id = c.u ORDER BY c.n ON CONFLICT DO NOTHING RETURNING outbox_id
-             )
-             SELECT EXISTS (SELECT FROM held) AS "held!", (SELECT count(*) FROM calls) AS "calls!""#,
-            self.id.0,
-            fence.0,
-            &done,
-            &marks.update,
-            &marks.rule,
-            &marks.step,
-            &marks.version,
-            &marks.mark,
-            &marks.tag as &[Option<String>],
-            &calls.update,
-            &calls.rule,
-            &calls.step,
-            &calls.version,
-            &calls.effect,
-            &calls.chat,
-            &calls.method,
-            &calls.payload,
-            &calls.lane
-        )
-        .fetch_one(pool)
-        .await?;
-        if !row.held {
-            return Err(Failed::Lost);
-        }
-        counter!("tg_rules_updates_total").increment(done.len() as u64);
-        if row.calls > 0 {
-            self.wake.send.notify_one();
-        }
-        Ok(())
     }
 }
 
-impl Marks {
-    fn push(&mut self, update: i64, rule: i64, step: i16, version: i32, mark: &str, tag: Option<String>) {
-        self.update.push(update);
-        self.rule.push(rule);
-        self.step.push(step);
-        self.version.push(version);
-        self.mark.push(mark.to_owned());
-        self.tag.push(tag);
-    }
+/// Whether somebody waits at a spinning wheel.
+fn is_urgent(facts: &Facts<'_>) -> bool {
+    facts.kind == "callback_query"
 }
 
 impl Outcome {
+    fn mark(
+        &mut self,
+        update: i64,
+        (rule, step, version): (i64, i16, i32),
+        mark: &'static str,
+        tag: Option<String>,
+    ) {
+        self.marks.push(Mark {
+            update,
+            rule,
+            step,
+            version,
+            mark,
+            tag,
+        });
+    }
+
     /// What an update says of the chat itself: that the group goes on elsewhere, that the bot may speak there or may not.
     fn learn(&mut self, raw: &[u8], facts: &Facts<'_>) {
         let header = Header::read(raw);

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use bagua_bots::ingest::{Batch, Committer, CommitterConfig, Ingest, Message, Update, Way};
 use bagua_bots::rules::{self, Action, Matches, Rule};
-use bagua_bots::runner::{Parts, Runner};
+use bagua_bots::runner::{Parts, Runner, RunnerConfig};
 use bagua_bots::{BotId, catalogue};
 use bagua_keys::{KeyStore, MasterKey};
 use bagua_telegram::{ApiBase, Token, Transport};
@@ -70,8 +70,12 @@ pub struct Running {
 
 impl Running {
     pub fn start(ground: &Ground, owner: &str) -> Result<Running> {
+        Running::start_as(ground, crate::process::quick(owner))
+    }
+
+    pub fn start_as(ground: &Ground, config: RunnerConfig) -> Result<Running> {
         let stop = CancellationToken::new();
-        let runner = Runner::new(crate::process::quick(owner), ground.parts()?);
+        let runner = Runner::new(config, ground.parts()?);
         let task = tokio::spawn(runner.run(stop.clone()));
         Ok(Running { stop, task })
     }

@@ -187,8 +187,8 @@ async fn partitions_are_made_ahead_and_asking_again_makes_none() -> Result<()> {
         sqlx::query_scalar::<_, i32>("SELECT bots_make_partitions('2026-11-29', 4)")
             .fetch_one(&ground.data.app)
     };
-    // Four days, and the months of November and December.
-    assert_eq!(make().await?, 6);
+    // Four days of updates and of terms, and the months of November and December.
+    assert_eq!(make().await?, 10);
     assert_eq!(make().await?, 0);
     Ok(())
 }

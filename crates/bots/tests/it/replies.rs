@@ -1,10 +1,14 @@
 //! Rules that run behind the commit.
 
-use crate::ground::{NOW, Running, ground, reply, says, sim};
+use crate::ground::{NOW, Running, ground, pushed, reply, says, sim};
+use crate::process::quick;
 use anyhow::Result;
 use bagua_bots::BotId;
 use bagua_bots::rules::{self, Action, Matches, RuleStoreError};
+use bagua_bots::runner::{Read, RunnerConfig, read};
+use bagua_telegram::RawUpdate;
 use bagua_testkit::eventually;
+use std::time::Duration;
 
 #[tokio::test]
 async fn every_text_is_answered_once_and_in_order() -> Result<()> {
@@ -43,6 +47,59 @@ async fn every_text_is_answered_once_and_in_order() -> Result<()> {
     assert_eq!(ground.count("update_work").await?, 0);
     let plain = "outbox WHERE position('text'::bytea IN payload) > 0";
     assert_eq!(ground.count(plain).await?, 0, "what is said lies sealed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_committed_here_is_answered_by_the_rules_of_that_moment_though_nobody_looks() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    let rule = ground
+        .rule(bot.id(), Matches::default(), vec![reply("first: {text}")])
+        .await?;
+    // After its first look it looks no more, so whatever happens was handed over.
+    let hour = Duration::from_secs(3_600);
+    let runner = Running::start_as(
+        &ground,
+        RunnerConfig {
+            look: hour,
+            lease: hour * 2,
+            ..quick("a")
+        },
+    )?;
+    bot.push(&says(42, 1, "polled"));
+    ground.until_calls(bot.id(), "sent", 1).await?;
+    // As a push of Telegram comes in, through the same process.
+    let pushed_update = says(43, 2, "pushed").replacen('{', r#"{"update_id":900,"#, 1);
+    let Read::Update(update) = read(RawUpdate::new(pushed_update.into())) else {
+        anyhow::bail!("it has a number");
+    };
+    ground
+        .ingest
+        .ingest(pushed(bot.id(), vec![*update.clone()]))
+        .await?;
+    ground.until_calls(bot.id(), "sent", 2).await?;
+
+    let mut changed = rule.clone();
+    changed.actions = vec![reply("second: {text}")];
+    let changed = rules::save(&ground.data.app, BotId(bot.id()), &changed).await?;
+    bot.push(&says(42, 3, "changed"));
+    ground.until_calls(bot.id(), "sent", 3).await?;
+    rules::remove(&ground.data.app, BotId(bot.id()), changed.id, changed.version).await?;
+    bot.push(&says(42, 4, "removed"));
+    ground.until_stored(bot.id(), 4).await?;
+    // The same once more does nothing, whichever way it comes.
+    ground.ingest.ingest(pushed(bot.id(), vec![*update])).await?;
+    runner.end().await?;
+    let said = bot.with_log(|log| {
+        log.sends
+            .iter()
+            .filter_map(|send| send.text.clone())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(said, ["first: polled", "first: pushed", "second: changed"]);
+    assert_eq!(ground.count("update_work").await?, 0);
     Ok(())
 }
 

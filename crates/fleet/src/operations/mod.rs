@@ -1,6 +1,7 @@
 //! Add, start, stop, restart, replace the token: what they share.
 
 mod add;
+mod change;
 mod configure;
 mod replace_token;
 mod restart;
