@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 pub mod database;
+mod deliver;
 mod dev;
 mod doctor;
 pub mod http;

@@ -1,7 +1,7 @@
 //! `bagua serve`: the console's process.
 
 use crate::wiring::{self, Parts};
-use crate::{database, http, listener, telemetry};
+use crate::{database, deliver, http, listener, telemetry};
 use bagua_model::settings::Settings;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         alerts,
         regions,
         fleet,
+        localization,
         ..
     } = parts;
 
@@ -33,6 +34,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     loops.spawn(access.run(stop.clone()));
     loops.spawn(alerts.run(stop.clone()));
     loops.spawn(regions.run(stop.clone()));
+    loops.spawn(deliver::run(
+        localization,
+        std::sync::Arc::clone(&fleet),
+        stop.clone(),
+    ));
     loops.spawn(fleet.run(stop.clone()));
     // Workers, schedules, expiry of approvals, the live hub, the watch on the database.
     loops.spawn(console.run(stop.clone()));

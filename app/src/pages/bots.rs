@@ -44,9 +44,7 @@ pub fn page() -> Node {
                 <p class="page-state">{ui.t(keys::UI_BOTS_INTRO)}</p>
             </div>
         </div>
-        <div on:click=move |event| ticks.picked(&event)>
-            {list.show(ui, move |fleet| fleet_view(ui, fleet, flash.as_ref(), ticks))}
-        </div>
+        {list.show(ui, move |fleet| fleet_view(ui, fleet, flash.as_ref(), ticks))}
     }
 }
 
@@ -102,10 +100,11 @@ fn head(ui: Ui, name: &'static str, help: &'static str) -> Node {
 }
 
 fn table(ui: Ui, bots: &[BotView], ticks: Ticks) -> Node {
+    let picked = move |event| ticks.picked(&event);
     let ticks = Some(ticks).filter(|_| bulk::may() && bots.len() > 1);
     let rows = bots.iter().map(|bot| row(ui, bot, ticks)).collect::<Node>();
     html! {
-        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_BOTS_TITLE)>
+        <div class="scroll" tabindex="0" role="region" aria-label=ui.t(keys::UI_BOTS_TITLE) on:click=picked>
             <table class="fleet">
                 <thead>
                     <tr>

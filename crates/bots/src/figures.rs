@@ -81,6 +81,10 @@ pub fn describe() {
         "Time of one push, the commit within."
     );
     describe_counter!(
+        "localization_requests_total",
+        "Texts of the catalogues that rules asked for, by wished language and by what came: `own`, `instead` (another language), `missing`."
+    );
+    describe_counter!(
         "search_indexed_total",
         "Updates whose words, chats and names can be found."
     );

@@ -14,6 +14,7 @@ pub mod quarantine;
 pub mod rules;
 pub mod runner;
 pub mod search;
+pub mod texts;
 pub mod webhook;
 
 /// A bot's number at Telegram: the part of its token before the colon. It stays when the token is replaced.

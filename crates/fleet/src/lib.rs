@@ -18,6 +18,7 @@ mod watch;
 pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
 
 use arc_swap::ArcSwap;
+use bagua_bots::texts::{self, Entry};
 use bagua_bots::webhook::PATH;
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
 use bagua_model::bots::bulk::ChangeBots;
@@ -88,6 +89,18 @@ impl Room {
 }
 
 impl Room {
+    /// Brings the texts that rules of a region's bots answer with into its data database. Returns whether they are others than before.
+    ///
+    /// # Errors
+    /// When the cell is away: it goes on with those that it has.
+    pub async fn deliver(&self, region: &RegionId, texts: &[Entry]) -> Result<bool, sqlx::Error> {
+        let cell = self.config.cells.iter().find(|cell| cell.region == *region);
+        match cell {
+            Some(cell) => texts::deliver(&cell.pool, texts).await,
+            None => Ok(false),
+        }
+    }
+
     /// Where Telegram reaches a bot of a region; nothing where the settings name no address.
     fn push_url(&self, region: &RegionId, bot: i64) -> Option<String> {
         let cell = self.config.cells.iter().find(|cell| cell.region == *region)?;

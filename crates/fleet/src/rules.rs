@@ -2,17 +2,19 @@
 
 use crate::{Room, away};
 use async_trait::async_trait;
-use bagua_bots::rules::{self, Facts, Rule, RuleError, RuleSet, RuleStoreError, TemplateError, What};
-use bagua_bots::{BotId, fleet};
+use bagua_bots::rules::{self, Facts, PLACES, Rule, RuleError, RuleSet, RuleStoreError, TemplateError, What};
+use bagua_bots::{BotId, fleet, texts};
 use bagua_core::{Answers, AskContext};
 use bagua_keys::KeyError;
 use bagua_model::bots::rules::{
-    ListRuleVersions, ListRules, RuleInput, RuleView, RulesView, TRIAL_MOST, TRIAL_SAMPLES, Trial,
-    TrialSample, TryRule,
+    ListRuleVersions, ListRules, RuleAction, RuleInput, RuleView, RulesView, TRIAL_MOST, TRIAL_SAMPLES,
+    Trial, TrialSample, TryRule,
 };
 use bagua_model::failure::{Failure, FailureKind};
+use bagua_model::localization::placeholders;
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The longest title, in characters.
@@ -105,6 +107,39 @@ fn view(past: rules::Past) -> RuleView {
 }
 
 impl Room {
+    /// Whether the region has every text that a rule answers with, and a rule can fill it in.
+    pub(crate) async fn has_texts(&self, region: &RegionId, says: &RuleInput) -> Result<(), Failure> {
+        let mut said: Vec<(usize, &String)> = Vec::new();
+        for (step, action) in says.actions.iter().enumerate() {
+            if let RuleAction::Say { key, .. } = action {
+                said.push((step, key));
+            }
+        }
+        if said.is_empty() {
+            return Ok(());
+        }
+        let texts = texts::load(self.cell(region)?).await;
+        let texts = texts.map_err(|error| away(region, &error))?;
+        for (step, key) in said {
+            let Some(text) = texts.reference(key) else {
+                return Err(Failure::field(
+                    &value_of(step),
+                    Text::new(keys::FIELD_TEXT_MISSING).with("key", key),
+                ));
+            };
+            let named = placeholders(text).unwrap_or_default();
+            let unknown: Vec<&str> = named.into_iter().filter(|name| !PLACES.contains(name)).collect();
+            if !unknown.is_empty() {
+                let names = unknown.join(", ");
+                let text = Text::new(keys::FIELD_TEXT_PLACES)
+                    .with("key", key)
+                    .with("names", names);
+                return Err(Failure::field(&value_of(step), text));
+            }
+        }
+        Ok(())
+    }
+
     /// A bot's rules in their order.
     pub(crate) async fn rules(&self, region: &RegionId, bot: i64) -> Result<Vec<RuleView>, Failure> {
         let past = rules::versions(self.cell(region)?, BotId(bot), None).await;
@@ -115,7 +150,9 @@ impl Room {
     /// Runs a rule over the newest stored updates, without doing anything.
     async fn trial(&self, region: &RegionId, bot: i64, mut rule: Rule, most: u32) -> Result<Trial, Failure> {
         rule.enabled = true;
-        let set = RuleSet::new(vec![rule]).map_err(|(_, error)| refused(&error))?;
+        let mut set = RuleSet::new(vec![rule]).map_err(|(_, error)| refused(&error))?;
+        let texts = texts::load(self.cell(region)?).await;
+        set.speak(Arc::new(texts.map_err(|error| away(region, &error))?));
         let updates = fleet::updates(self.cell(region)?, BotId(bot), None, i64::from(most)).await;
         let updates = updates.map_err(|error| away(region, &error))?;
         let begun = Instant::now();
@@ -167,6 +204,7 @@ fn name(what: What) -> String {
     match what {
         What::Drop => "drop".to_owned(),
         What::Tag(tag) => format!("tag {tag}"),
+        What::Unsaid(key) => format!("unsaid {key}"),
         What::Call { method, .. } => method.to_owned(),
     }
 }

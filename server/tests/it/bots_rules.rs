@@ -2,6 +2,7 @@
 
 use crate::bots::{land, push};
 use crate::support::{HOME, head, text};
+use bagua_bots::texts::{self, Entry};
 use bagua_model::access::Role;
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, TryRule};
 use bagua_model::failure::FailureKind;
@@ -16,6 +17,69 @@ fn greets(template: &str) -> Value {
         "title": "Greets", "enabled": true, "matches": { "contains": "hello" },
         "actions": [{ "do": "reply", "template": template }],
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_answers_with_texts_that_its_region_has_and_that_it_can_fill_in() -> Outcome {
+    let land = land().await?;
+    let me = land.house.person("Ada", Role::Administrator, None).await?;
+    let bot = land.bot(800_000_028)?;
+    land.add(&me, &bot, HOME).await?;
+    let console = &land.house.parts.console;
+    let says = |key: &str| {
+        json!({ "bot": bot.id(), "region": HOME, "says": {
+            "title": "Says", "enabled": true, "actions": [{ "do": "tag", "tag": "t" }, { "do": "say", "key": key }],
+        }})
+    };
+    let field = |told: Result<_, bagua_model::failure::Failure>| {
+        told.map(|_: bagua_model::operation::PlanView| ())
+            .err()
+            .and_then(|failure| {
+                failure
+                    .fields
+                    .first()
+                    .map(|(name, text)| (name.clone(), text.to_string()))
+            })
+            .unwrap_or_default()
+    };
+    let (name, why) = field(
+        console
+            .plan_json(&me.actor, "rule.write", says("order.late"))
+            .await,
+    );
+    assert!(
+        name == "with2" && why.contains("No text has the key"),
+        "{name}: {why}"
+    );
+    let entry = |key: &str, text: &str| Entry {
+        language: "en".to_owned(),
+        key: key.to_owned(),
+        text: text.to_owned(),
+    };
+    let written = [
+        entry("order.late", "Late, {sender}"),
+        entry("order.odd", "{number} and {when}"),
+    ];
+    texts::deliver(&land.home.app, &written).await?;
+    let (name, why) = field(
+        console
+            .plan_json(&me.actor, "rule.write", says("order.odd"))
+            .await,
+    );
+    assert!(name == "with2" && why.contains("number, when"), "{name}: {why}");
+    let (name, _) = field(console.plan_json(&me.actor, "rule.write", says("No Key")).await);
+    assert_eq!(name, "with2");
+    let plan = console
+        .plan_json(&me.actor, "rule.write", says("order.late"))
+        .await?;
+    let lines: Vec<String> = plan.plan.changes.iter().map(ToString::to_string).collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("“order.late” in the sender’s language")),
+        "{lines:?}"
+    );
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,14 +11,18 @@ mod tests;
 pub(crate) use store::mark;
 pub(crate) use store::migrate_chat;
 pub use store::{Past, RuleStoreError, enabled, list, order, remove, save, save_for, versions, written_by};
-pub use template::{Template, TemplateError};
+pub use template::{PLACES, Template, TemplateError};
 
 // What people write and what runs is one thing.
+use crate::texts::Texts;
 pub use bagua_model::bots::rules::{DayPart, RuleAction as Action, RuleMatch as Matches};
+use bagua_model::localization::{filled, is_key};
 use bagua_telegram::{Header, Kind, json};
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The longest regular expression, in characters.
 pub const LONGEST_PATTERN: usize = 1_000;
@@ -143,6 +147,8 @@ pub struct Effect {
     pub step: i16,
     /// What.
     pub what: What,
+    /// Of a text of the catalogues: in which language it was wished, and whether it was there: `own`, `instead`, `missing`.
+    pub said: Option<(String, &'static str)>,
 }
 
 /// See [`Effect`].
@@ -152,6 +158,8 @@ pub enum What {
     Drop,
     /// The update is marked.
     Tag(String),
+    /// The update is marked: the text of this key, that should be the answer, is not there.
+    Unsaid(String),
     /// A call that Telegram shall see once.
     Call {
         /// The method's name.
@@ -174,6 +182,7 @@ struct Compiled {
 #[derive(Default)]
 pub struct RuleSet {
     rules: Vec<Compiled>,
+    texts: Arc<Texts>,
 }
 
 impl RuleSet {
@@ -190,7 +199,15 @@ impl RuleSet {
                 compile(rule).map_err(|error| (id, error))
             })
             .collect::<Result<_, _>>()?;
-        Ok(RuleSet { rules: ready })
+        Ok(RuleSet {
+            rules: ready,
+            texts: Arc::default(),
+        })
+    }
+
+    /// From now on answers are taken from these texts.
+    pub fn speak(&mut self, texts: Arc<Texts>) {
+        self.texts = texts;
     }
 
     /// Whether there is no rule.
@@ -209,12 +226,22 @@ impl RuleSet {
             let mut dropped = false;
             for (step, action) in rule.rule.actions.iter().enumerate() {
                 dropped |= *action == Action::Drop;
-                if let Some(what) = rule.act(step, action, facts) {
+                let said = match action {
+                    Action::Say { key, .. } => {
+                        let found = self.texts.say(key, facts.language.as_deref());
+                        let result =
+                            found.map_or("missing", |found| if found.own { "own" } else { "instead" });
+                        Some((self.texts.label(facts.language.as_deref()).to_owned(), result))
+                    }
+                    _ => None,
+                };
+                if let Some(what) = rule.act(step, action, facts, &self.texts) {
                     effects.push(Effect {
                         rule: rule.rule.id,
                         version: rule.rule.version,
                         step: i16::try_from(step).unwrap_or(i16::MAX),
                         what,
+                        said,
                     });
                 }
             }
@@ -255,6 +282,7 @@ fn compile(rule: Rule) -> Result<Compiled, RuleError> {
         templates.push(match action {
             Action::Tag { tag } if tag.trim().is_empty() => return Err(RuleError::Incomplete(step)),
             Action::Forward { to: 0 } => return Err(RuleError::Incomplete(step)),
+            Action::Say { key, .. } if !is_key(key) => return Err(RuleError::Incomplete(step)),
             Action::Reply { template, .. } => Some(parse(template)?),
             Action::Answer { template } if !template.trim().is_empty() => Some(parse(template)?),
             _ => None,
@@ -323,8 +351,24 @@ impl Compiled {
         (!text.trim().is_empty()).then_some(text)
     }
 
+    /// What a text of the catalogues may name, as templates do.
+    fn values(&self, facts: &Facts<'_>) -> BTreeMap<String, String> {
+        let captures = self
+            .pattern
+            .as_ref()
+            .zip(facts.text.as_ref())
+            .and_then(|(pattern, text)| pattern.captures(text));
+        PLACES
+            .into_iter()
+            .filter_map(|name| {
+                let template = Template::parse(&format!("{{{name}}}")).ok()?;
+                Some((name.to_owned(), template.fill(facts, captures.as_ref())))
+            })
+            .collect()
+    }
+
     /// Nothing where the action has no object: a reply without a chat, or with no words.
-    fn act(&self, step: usize, action: &Action, facts: &Facts<'_>) -> Option<What> {
+    fn act(&self, step: usize, action: &Action, facts: &Facts<'_>, texts: &Texts) -> Option<What> {
         match action {
             Action::Drop => Some(What::Drop),
             Action::Tag { tag } => Some(What::Tag(tag.clone())),
@@ -333,21 +377,16 @@ impl Compiled {
                 chat: *to,
                 parameters: serde_json::json!({ "from_chat_id": facts.chat?, "message_id": facts.message_id? }),
             }),
-            Action::Reply { quote, .. } => {
-                if facts.from_bot {
-                    return None;
-                }
-                let text = self.words(step, facts, LONGEST_MESSAGE)?;
-                let mut parameters = serde_json::json!({ "text": text });
-                if let (true, Some(message)) = (*quote, facts.message_id) {
-                    parameters["reply_parameters"] =
-                        serde_json::json!({ "message_id": message, "allow_sending_without_reply": true });
-                }
-                Some(What::Call {
-                    method: "sendMessage",
-                    chat: facts.chat?,
-                    parameters,
-                })
+            // Two bots that answer each other would never end.
+            Action::Reply { .. } | Action::Say { .. } if facts.from_bot => None,
+            Action::Reply { quote, .. } => message(facts, self.words(step, facts, LONGEST_MESSAGE)?, *quote),
+            Action::Say { key, quote } => {
+                let Some(found) = texts.say(key, facts.language.as_deref()) else {
+                    return Some(What::Unsaid(key.clone()));
+                };
+                // Catalogues refuse texts whose braces do not fit.
+                let text = filled(found.text, &self.values(facts)).ok()?;
+                message(facts, shorten(text, LONGEST_MESSAGE), *quote)
             }
             Action::Answer { .. } => {
                 let mut parameters = serde_json::json!({ "callback_query_id": facts.button.as_ref()? });
@@ -363,6 +402,23 @@ impl Compiled {
             }
         }
     }
+}
+
+/// A message in the chat of an update; nothing when it is in none, or when there is nothing to say.
+fn message(facts: &Facts<'_>, text: String, quote: bool) -> Option<What> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    let mut parameters = serde_json::json!({ "text": text });
+    if let (true, Some(message)) = (quote, facts.message_id) {
+        parameters["reply_parameters"] =
+            serde_json::json!({ "message_id": message, "allow_sending_without_reply": true });
+    }
+    Some(What::Call {
+        method: "sendMessage",
+        chat: facts.chat?,
+        parameters,
+    })
 }
 
 /// The minute of its day in UTC; `date` in seconds of the epoch.

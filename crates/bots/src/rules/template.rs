@@ -99,6 +99,11 @@ impl Template {
     }
 }
 
+/// All names that can be filled in.
+pub const PLACES: [&str; 14] = [
+    "text", "kind", "chat", "sender", "update", "1", "2", "3", "4", "5", "6", "7", "8", "9",
+];
+
 fn place(name: &str) -> Result<Part, TemplateError> {
     Ok(match name {
         "text" => Part::Text,

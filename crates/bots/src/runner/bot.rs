@@ -6,6 +6,7 @@ use super::{Parts, RunnerConfig};
 use crate::BotId;
 use crate::lease::Lease;
 use crate::outbox::store::Due;
+use crate::texts::Texts;
 use bagua_telegram::{ApiBase, Client, Limits, Token};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub(super) struct Bot {
     pub(super) stop: CancellationToken,
     pub(super) wake: Arc<Wake>,
     pub(super) clerk: Clerk,
+    /// What rules answer with.
+    pub(super) texts: watch::Receiver<Arc<Texts>>,
 }
 
 /// Says that there is something to do, to whoever waits.

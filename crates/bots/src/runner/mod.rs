@@ -18,6 +18,7 @@ pub use read::{Read, read};
 
 use crate::ingest::Ingest;
 use crate::lease::{self, LEASE, Lease};
+use crate::texts::{self, Texts};
 use crate::{BotId, Fence};
 use bagua_keys::KeyStore;
 use bagua_telegram::Transport;
@@ -118,6 +119,7 @@ enum Then {
 pub struct Runner {
     config: RunnerConfig,
     clerk: clerk::Clerk,
+    texts: watch::Sender<Arc<Texts>>,
     parts: Parts,
     held: HashMap<BotId, Held>,
     tasks: JoinSet<(BotId, End)>,
@@ -133,6 +135,7 @@ impl Runner {
         Runner {
             config,
             clerk: clerk::Clerk::start(&parts.pool),
+            texts: watch::Sender::default(),
             parts,
             held: HashMap::new(),
             tasks: JoinSet::new(),
@@ -173,6 +176,7 @@ impl Runner {
         if self.renewed.elapsed() >= self.config.lease / 3 && !self.held.is_empty() {
             self.renew().await;
         }
+        self.read_texts().await;
         if let Err(error) = self.follow_settings().await {
             away("settings", &error);
         }
@@ -192,6 +196,16 @@ impl Runner {
             }
         }
         gauge!("tg_bots_owned").set(u32::try_from(self.held.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Texts of the catalogues that have come since.
+    async fn read_texts(&self) {
+        let before = Arc::clone(&self.texts.borrow());
+        match texts::newer(&self.parts.pool, &before).await {
+            Ok(Some(texts)) => drop(self.texts.send_replace(Arc::new(texts))),
+            Ok(None) => {}
+            Err(error) => away("texts", &error),
+        }
     }
 
     async fn renew(&mut self) {
@@ -320,6 +334,7 @@ impl Runner {
             stop,
             wake,
             clerk: self.clerk.clone(),
+            texts: self.texts.subscribe(),
         };
         let handle = self.tasks.spawn(async move { (task.id, task.run().await) });
         self.ids.insert(handle.id(), lease.bot);

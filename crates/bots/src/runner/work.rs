@@ -143,6 +143,7 @@ impl Bot {
             ready.stale = false;
             return Ok(());
         }
+        ready.set.speak(Arc::clone(&self.texts.borrow()));
         let may_be_all = work.len() < usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
         let mut outcome = Outcome::default();
         for one in work {
@@ -169,6 +170,7 @@ impl Bot {
             // sees it.
             return Ok(());
         }
+        ready.set.speak(Arc::clone(&self.texts.borrow()));
         let mut facts: Vec<(&Fresh, Facts<'_>)> =
             group.iter().map(|one| (one, Facts::read(&one.raw))).collect();
         facts.sort_by_key(|(_, facts)| !Kind::from_name(&facts.kind).is_urgent());
@@ -237,11 +239,24 @@ impl Bot {
             version,
             step,
             what,
+            said,
         } = effect;
+        if let Some((language, result)) = said {
+            counter!("localization_requests_total", "language" => language, "result" => result).increment(1);
+        }
         let by = (rule, step, version);
         match what {
             What::Drop => outcome.mark(id, by, "drop", None),
             What::Tag(tag) => outcome.mark(id, by, "tag", Some(tag)),
+            What::Unsaid(key) => {
+                tracing::warn!(
+                    bot = self.id.0,
+                    rule,
+                    key,
+                    "there is no text of this key; nothing was answered"
+                );
+                outcome.mark(id, by, "unsaid", None);
+            }
             What::Call {
                 method,
                 chat,

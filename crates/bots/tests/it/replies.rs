@@ -6,6 +6,7 @@ use anyhow::Result;
 use bagua_bots::BotId;
 use bagua_bots::rules::{self, Action, Matches, RuleStoreError};
 use bagua_bots::runner::{Read, RunnerConfig, read};
+use bagua_bots::texts::{self, Entry};
 use bagua_telegram::RawUpdate;
 use bagua_testkit::eventually;
 use std::time::Duration;
@@ -101,6 +102,89 @@ async fn what_is_committed_here_is_answered_by_the_rules_of_that_moment_though_n
     assert_eq!(said, ["first: polled", "first: pushed", "second: changed"]);
     assert_eq!(ground.count("update_work").await?, 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_text_of_the_catalogues_is_said_in_the_senders_language_and_a_new_one_from_then_on() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    let entry = |language: &str, key: &str, text: &str| Entry {
+        language: language.to_owned(),
+        key: key.to_owned(),
+        text: text.to_owned(),
+    };
+    let mut entries = vec![
+        entry("en", "order.late", "Order {1} is late."),
+        entry("zh-CN", "order.late", "订单 {1} 晚到。"),
+    ];
+    assert!(texts::deliver(&ground.data.app, &entries).await?);
+    assert!(
+        !texts::deliver(&ground.data.app, &entries).await?,
+        "the same once more changes nothing"
+    );
+    let says = |key: &str| Action::Say {
+        key: key.to_owned(),
+        quote: false,
+    };
+    let matches = Matches {
+        pattern: Some("order ([0-9]+)".to_owned()),
+        ..Matches::default()
+    };
+    ground
+        .rule(bot.id(), matches, vec![says("order.late"), says("order.gone")])
+        .await?;
+    let runner = Running::start(&ground, "a")?;
+    let asks = |language: &str, number: usize| {
+        says_in(
+            language,
+            40 + i64::try_from(number).unwrap_or(0),
+            number,
+            &format!("order {number}"),
+        )
+    };
+    bot.push(&asks("zh-hans", 1));
+    bot.push(&asks("fr", 2));
+    ground.until_calls(bot.id(), "sent", 2).await?;
+    entries.push(entry("fr", "order.late", "La commande {1} tarde."));
+    assert!(texts::deliver(&ground.data.app, &entries).await?);
+    let french = || async {
+        let sent = ground.count("outbox WHERE state = 'sent'").await?;
+        bot.push(&asks("fr", usize::try_from(sent)? + 1));
+        ground.until_calls(bot.id(), "sent", sent + 1).await?;
+        let said = bot.with_log(|log| log.sends.last().and_then(|send| send.text.clone()));
+        Ok(said
+            .is_some_and(|text| text.starts_with("La commande"))
+            .then_some(()))
+    };
+    eventually("the new text", french).await?;
+    runner.end().await?;
+    let said = bot.with_log(|log| {
+        log.sends
+            .iter()
+            .filter_map(|send| send.text.clone())
+            .collect::<Vec<_>>()
+    });
+    let first = &said[..2];
+    assert!(
+        first.contains(&"订单 1 晚到。".to_owned()) && first.contains(&"Order 2 is late.".to_owned()),
+        "{said:?}"
+    );
+    // What is not there is not said, and that can be seen.
+    let unsaid = ground
+        .count("update_marks WHERE mark = 'unsaid' AND step = 1")
+        .await?;
+    assert_eq!(unsaid, i64::try_from(said.len())?);
+    Ok(())
+}
+
+/// As [`says`], of somebody whose program speaks a language.
+fn says_in(language: &str, sender: i64, message: usize, words: &str) -> String {
+    says(sender, message, words).replacen(
+        r#""is_bot":false"#,
+        &format!(r#""is_bot":false,"language_code":"{language}""#),
+        1,
+    )
 }
 
 #[tokio::test]

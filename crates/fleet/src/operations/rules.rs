@@ -55,6 +55,7 @@ impl Handles<WriteRule> for Room {
             says,
         } = operation;
         written(says, *rule, *version, 0)?;
+        self.has_texts(region, says).await?;
         let row = self.row(region, *bot).await?;
         let mut changes = Vec::new();
         let summary = if *rule == 0 {

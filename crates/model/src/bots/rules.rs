@@ -94,6 +94,14 @@ pub enum RuleAction {
         #[serde(default)]
         quote: bool,
     },
+    /// Answers in the chat with a text of the catalogues, in the sender's language; never a bot.
+    Say {
+        /// The text's key, `order.shipped`. Its places are those of `reply`.
+        key: String,
+        /// Whether the answer quotes the message.
+        #[serde(default)]
+        quote: bool,
+    },
     /// Answers a pressed button, so that it stops turning.
     Answer {
         /// As of `reply`, 200 characters at most; nothing shows no words.
@@ -158,6 +166,8 @@ impl RuleInput {
                 quote: false,
             } => Text::new(keys::RULE_DOES_REPLY).with("text", template),
             RuleAction::Reply { template, .. } => Text::new(keys::RULE_DOES_QUOTE).with("text", template),
+            RuleAction::Say { key, quote: false } => Text::new(keys::RULE_DOES_SAY).with("key", key),
+            RuleAction::Say { key, .. } => Text::new(keys::RULE_DOES_SAY_QUOTE).with("key", key),
             RuleAction::Answer { template } => Text::new(keys::RULE_DOES_ANSWER).with("text", template),
         }));
         if self.stops {

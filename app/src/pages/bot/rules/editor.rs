@@ -9,10 +9,12 @@ use bagua_model::bots::rules::{RuleForm, RuleView, RulesView};
 use bagua_model::text::keys;
 
 /// What can be chosen as an action, with its words.
-const ACTS: [(&str, &str); 7] = [
+const ACTS: [(&str, &str); 9] = [
     ("", keys::UI_RULES_ACT_NONE),
     ("reply", keys::UI_RULES_ACT_REPLY),
     ("quote", keys::UI_RULES_ACT_QUOTE),
+    ("say", keys::UI_RULES_ACT_SAY),
+    ("say_quote", keys::UI_RULES_ACT_SAY_QUOTE),
     ("tag", keys::UI_RULES_ACT_TAG),
     ("forward", keys::UI_RULES_ACT_FORWARD),
     ("answer", keys::UI_RULES_ACT_ANSWER),

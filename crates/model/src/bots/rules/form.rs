@@ -30,7 +30,7 @@ pub struct RuleForm {
     pub from: String,
     /// `HH:MM`, UTC.
     pub until: String,
-    /// `drop`, `tag`, `forward`, `reply`, `quote`, `answer`, or empty.
+    /// `drop`, `tag`, `forward`, `reply`, `quote`, `say`, `say_quote`, `answer`, or empty.
     pub do1: String,
     /// Tag, chat or text of the first action.
     pub with1: String,
@@ -109,6 +109,7 @@ impl RuleForm {
                 RuleAction::Reply { template, quote } => {
                     (if *quote { "quote" } else { "reply" }, template.clone())
                 }
+                RuleAction::Say { key, quote } => (if *quote { "say_quote" } else { "say" }, key.clone()),
                 RuleAction::Answer { template } => ("answer", template.clone()),
             };
             (*name, *with) = (is.to_owned(), has);
@@ -168,6 +169,10 @@ impl RuleForm {
                 "reply" | "quote" => Some(RuleAction::Reply {
                     template: with.to_owned(),
                     quote: is == "quote",
+                }),
+                "say" | "say_quote" => Some(RuleAction::Say {
+                    key: with.trim().to_owned(),
+                    quote: is == "say_quote",
                 }),
                 "answer" => Some(RuleAction::Answer {
                     template: with.to_owned(),
