@@ -119,3 +119,45 @@ test("a rule is tried without script, and an uncertain answer is sent again by a
   await alive(page);
   await expect(page.locator("#calls tbody tr")).toHaveCount(2);
 });
+test("a rule answers with a text of the catalogues in the sender's language", async ({ page, tolerate }) => {
+  test.setTimeout(120_000);
+  tolerate(status(422));
+  const other = 710_000_120;
+  const token = `${other}:rules-token-that-nobody-reads-00120`;
+  await sim("/bots", { id: other, token, username: "speaks_bot" });
+  await submit("bot.add", { region, server: "simulator", token });
+  await submit("catalogue.write", { language: "en", key: "parcel.where", text: "Parcel {1} is on its way." });
+  await submit("catalogue.write", { language: "zh-CN", key: "parcel.where", text: "包裹 {1} 正在路上。" });
+
+  await page.goto(`/bots/${other}/rules`);
+  await alive(page);
+  const form = page.locator("#edit");
+  const write = async (key: string) => {
+    await form.getByRole("textbox", { name: "Title" }).fill("Parcels");
+    await form.getByRole("textbox", { name: "Text matches (regular expression)" }).fill("parcel (\\d+)");
+    await form.getByRole("combobox", { name: "Action 1" }).selectOption("say");
+    await form.getByRole("textbox", { name: "Tag, chat or text of action 1" }).fill(key);
+    await form.getByRole("button", { name: "Check and put live" }).click();
+  };
+  await write("parcel.gone");
+  await expect(page.locator("main")).toContainText("No text has the key “parcel.gone”");
+  // A region has what was written a few seconds later.
+  await until(30, () => "the region does not have the text", async () => {
+    await page.goto(`/bots/${other}/rules`);
+    await alive(page);
+    await write("parcel.where");
+    await page.waitForLoadState();
+    return page.url().includes("kind=rule.write") ? true : undefined;
+  });
+  await expect(page.locator("main")).toContainText("Reply with the text “parcel.where” in the sender’s language");
+  await page.getByRole("button", { name: "Put live" }).click();
+  await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
+  const asks = (who: number, language_code: string) =>
+    sim(`/bots/${other}/updates`, { message: { message_id: who, from: { id: who, is_bot: false, first_name: "A", language_code }, chat: { id: who, type: "private" }, date: Math.floor(Date.now() / 1000), text: `parcel ${who}` } });
+  await asks(51, "zh-hans");
+  await asks(52, "fr");
+  const answers = async () => ((await sim(`/bots/${other}/sends`)) as { text: string | null }[]).map((send) => send.text ?? "").sort();
+  await until(30, () => "no answers", async () => ((await answers()).length === 2 ? true : undefined));
+  expect(await answers()).toEqual(["Parcel 52 is on its way.", "包裹 51 正在路上。"]);
+  for (const language of ["zh-CN", "en"]) await submit("catalogue.remove", { language, key: "parcel.where" });
+});

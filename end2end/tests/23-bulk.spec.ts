@@ -36,10 +36,14 @@ test("several bots are stopped in batches and started again", async ({ page, ano
   await page.getByLabel("Choose @several_232_bot").focus();
   await page.keyboard.press("Space");
   await expect(form).toContainText("2 bots chosen");
-  await submit("bot.restart", { bot: ids[2], region });
-  await all(["running", "running", "running"]);
-  await expect(page.getByLabel("Choose @several_231_bot")).toBeChecked();
-  await expect(page.getByLabel("Choose @several_233_bot")).not.toBeChecked();
+  // A stopped bot moves to the end of the list, and back when it runs: each tick stays with its bot.
+  for (const [kind, now] of [["bot.stop", "stopped"], ["bot.start", "running"]] as const) {
+    await submit(kind, { bot: ids[0], region });
+    await all([now, "running", "running"]);
+    await expect(page.getByRole("row", { name: /@several_231_bot/ })).toContainText(now === "stopped" ? "Stopped" : "Running");
+    for (const number of [231, 232]) await expect(page.getByLabel(`Choose @several_${number}_bot`)).toBeChecked();
+    await expect(page.locator("table.fleet input:checked")).toHaveCount(2);
+  }
   await accessible(page);
   await form.getByLabel("What").selectOption("stop");
   await form.getByLabel("At a time").fill("1");

@@ -19,15 +19,15 @@ const ANSWERS_OF: Duration = Duration::from_secs(5 * 60);
 pub struct Waiting {
     /// How many updates wait.
     pub pending: i64,
-    /// Nothing that waits is older: when nothing waited for the last time, or when the newest stored message was written. Nothing where
-    /// neither is known.
+    /// Nothing that waits is older: when nothing waited for the last time, or, of a bot that polls, when the newest stored message was written. Of a
+    /// webhook a chat that fails may wait while others go on, so there the latter counts only where the former is not known. Nothing where neither is.
     pub since: Option<OffsetDateTime>,
 }
 
 impl Waiting {
     /// How long it is until Telegram drops the first update, if nobody fetches any: until the oldest is 24 hours old, or until 100,000
-    /// wait when they come as they have come. Of a bot that polls the age makes it too short rather than too long; of a webhook, where a chat that
-    /// fails may wait while others go on, and of a rate that grows, it is an estimate. Nothing when nothing waits, or when it is not known since
+    /// wait when they come as they have come. The age makes it too short rather than too
+    /// long; of a rate that grows, and of a webhook that was never seen empty, it is an estimate. Nothing when nothing waits, or when it is not known since
     /// when.
     pub fn time_to_loss(self, now: OffsetDateTime) -> Option<Duration> {
         let since = self.since.filter(|_| self.pending > 0)?;
@@ -100,7 +100,8 @@ pub struct Worst {
 /// When the database is away.
 pub async fn worst(pool: &PgPool, now: OffsetDateTime) -> sqlx::Result<Worst> {
     let rows = sqlx::query!(
-        r#"SELECT o.pending AS "pending?", greatest(o.emptied_at, n.last_date) AS since,
+        r#"SELECT o.pending AS "pending?",
+                  CASE WHEN b.mode = 'webhook' THEN coalesce(o.emptied_at, n.last_date) ELSE greatest(o.emptied_at, n.last_date) END AS since,
                   CASE WHEN n.dated_at > now() - interval '2 minutes' THEN extract(epoch FROM n.dated_at - n.last_date)::float8 END AS lag
            FROM bots b LEFT JOIN bot_observations o USING (bot_id) LEFT JOIN ingest_counts n USING (bot_id)"#
     )

@@ -113,7 +113,9 @@ pub async fn bots(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<Row>> {
                   s.generation AS "state_generation?", b.update_kinds, b.webhook_url,
                   v.at AS "asked_at?", v.pending AS "pending?", v.url AS "seen_url?", v.update_kinds AS "seen_kinds?",
                   v.last_error_at AS "seen_error_at?", v.last_error AS "seen_error?",
-                  greatest(v.emptied_at, n.last_date) AS waits_since, coalesce(n.stored, 0) AS "stored!",
+                  CASE WHEN b.mode = 'webhook' THEN coalesce(v.emptied_at, n.last_date)
+                       ELSE greatest(v.emptied_at, n.last_date) END AS waits_since,
+                  coalesce(n.stored, 0) AS "stored!",
                   n.last_at AS "last_received_at?",
                   greatest(0, extract(epoch FROM n.dated_at - n.last_date) * 1000)::bigint AS lag_ms,
                   (SELECT coalesce(sum(seconds), 0)::bigint FROM bot_throttles t

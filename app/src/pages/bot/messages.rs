@@ -81,7 +81,12 @@ fn results(ui: Ui, bot: &str, view: &FoundView) -> Node {
         .iter()
         .map(|found| {
             let href = chat_href(bot, found.chat, found.message.message);
-            let place = html! { <a href=href>{called(found.chat_name.as_ref(), found.chat)}</a> };
+            // A private chat is called like its person.
+            let words = match found.message.sender {
+                Some(sender) if sender == found.chat => ui.t(keys::UI_CHATS_PRIVATE).to_owned(),
+                _ => called(found.chat_name.as_ref(), found.chat),
+            };
+            let place = html! { <a href=href>{words}</a> };
             line(ui, bot, Some(place), &found.message)
         })
         .collect::<Node>();

@@ -139,6 +139,16 @@ impl El {
                     }
                 }
             }
+            // A tick that stands for another row now is that row's, whatever a person did to the one before.
+            let value =
+                |all: &[(&str, Text)]| all.iter().find(|one| one.0 == "value").map(|one| one.1.clone());
+            if self.tag == "input" && value(&attributes) != value(&state.attributes) {
+                set_flag(
+                    &state.dom,
+                    "checked",
+                    attributes.iter().any(|one| one.0 == "checked"),
+                );
+            }
             state.attributes = attributes;
         }
         state.bonds = self.bind(&state.dom);

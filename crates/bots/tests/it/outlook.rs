@@ -49,6 +49,35 @@ async fn the_time_to_loss_runs_from_when_nothing_waited_for_the_last_time() -> R
 }
 
 #[tokio::test]
+async fn what_a_chat_holds_back_does_not_become_younger_when_others_go_on() -> Result<()> {
+    let ground = ground().await?;
+    ground.bots([7]).await?;
+    let (app, owner, bot) = (&ground.data.app, &ground.data.owner, BotId(7));
+    let now: OffsetDateTime = sqlx::query_scalar("SELECT now()").fetch_one(app).await?;
+    observe::write(app, bot, Fence(0), &waits(5)).await?;
+    sqlx::raw_sql(
+        "UPDATE bot_observations SET emptied_at = now() - interval '20 hours';
+         INSERT INTO ingest_counts (bot_id, last_at, last_date) VALUES (7, now(), now())",
+    )
+    .execute(owner)
+    .await?;
+    let hours = || async {
+        let left = outlook::worst(app, now)
+            .await?
+            .time_to_loss
+            .context("something waits")?;
+        anyhow::Ok((left.as_secs_f64() / 3_600.0).round())
+    };
+    // A bot that polls gets its updates in order: what waits is newer than what it has.
+    assert_eq!(hours().await?, 24.0);
+    sqlx::query("UPDATE bots SET mode = 'webhook', webhook_url = 'https://x', webhook_secret = 'x', webhook_digest = sha256('x')")
+        .execute(owner)
+        .await?;
+    assert_eq!(hours().await?, 4.0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn answers_are_measured_from_commit_to_confirmation_and_lag_by_new_messages_only() -> Result<()> {
     let (ground, sim) = (ground().await?, sim().await?);
     let bot = ground.bot_at(&sim).await?;
