@@ -72,7 +72,9 @@ test("the platform's figures are real, and what has no source says so", async ({
   await accessible(page);
   await page.getByRole("link", { name: "Business" }).click();
   await expect(chart("Open sessions").locator(".plot-labels")).toContainText(/[1-9]/, { timeout: 30_000 });
-  await expect(chart("Messages of bots")).toContainText("No source yet");
+  await expect(chart("Open compliance violations")).toContainText("No source yet");
+  // The demonstration bots receive.
+  await expect(chart("Messages of bots").locator(".plot-labels")).toContainText(/received\s*[\d.]+/, { timeout: 30_000 });
   await accessible(page);
 });
 

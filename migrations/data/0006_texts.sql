@@ -17,6 +17,9 @@ CREATE TABLE texts_state (
     changed_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- What a bot wrote in a chat, among what it received there.
+CREATE INDEX outbox_said ON outbox (bot_id, chat_id, message_id) WHERE state = 'sent' AND message_id IS NOT NULL;
+
 -- `unsaid`: a rule would have answered with a text that there is not.
 ALTER TABLE update_marks DROP CONSTRAINT update_marks_mark_check;
 ALTER TABLE update_marks ADD CONSTRAINT update_marks_mark_check CHECK (mark IN ('drop', 'tag', 'unreadable', 'unsaid'));

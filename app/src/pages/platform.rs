@@ -106,6 +106,11 @@ fn line(ui: Ui, name: &str) -> String {
         "rolled-back" => keys::UI_PLATFORM_LINE_ROLLED_BACK,
         "waiting" => keys::UI_PLATFORM_LINE_WAITING,
         "running" => keys::UI_PLATFORM_LINE_RUNNING,
+        "received" => keys::UI_PLATFORM_LINE_RECEIVED,
+        "sent" => keys::UI_PLATFORM_LINE_SENT,
+        "own" => keys::UI_PLATFORM_LINE_OWN,
+        "instead" => keys::UI_PLATFORM_LINE_INSTEAD,
+        "missing" => keys::UI_PLATFORM_LINE_MISSING,
         other => return other.to_owned(),
     };
     ui.t(key).to_owned()

@@ -15,6 +15,9 @@ pub fn describe() {
         "tg_updates_committed_total",
         "Updates that were new and are committed."
     );
+    // From the start, so that nothing to count is a 0 and no gap.
+    counter!("tg_updates_committed_total").absolute(0);
+    counter!("tg_sends_total", "result" => "sent").absolute(0);
     describe_counter!(
         "tg_updates_duplicate_total",
         "Updates that came again and were recognised."

@@ -3,6 +3,7 @@
 use crate::{Room, away};
 use async_trait::async_trait;
 use bagua_bots::BotId;
+use bagua_bots::outbox::{self, Said};
 use bagua_bots::search::{self, ChatRow, Hit, Line, Place, Search};
 use bagua_core::{Answers, AskContext};
 use bagua_keys::{KeyError, KeyStore};
@@ -141,7 +142,8 @@ impl Shelf<'_> {
             media: line.media,
             destroyed: line.text.is_some() && text.is_none(),
             text,
-            update: line.update_id,
+            by_bot: false,
+            update: Some(line.update_id),
             received_at: line.received_at,
         })
     }
@@ -212,6 +214,23 @@ impl Answers<ListMessages> for Room {
         for line in lines {
             messages.push(shelf.message(line, &names).await?);
         }
+        let mut page = Page::cut(messages, CHATS_AT_ONCE, |message| message.message.to_string());
+        // Between the messages of this page, and above the newest; below the oldest when there is no older page.
+        let below = after.unwrap_or(i64::MAX);
+        let oldest = page.rows.last().map(|message| message.message);
+        let above = oldest.filter(|_| page.next.is_some()).unwrap_or(0);
+        let ours = outbox::said(
+            shelf.pool,
+            shelf.keys,
+            (shelf.bot, query.chat),
+            (above, below),
+            ROWS - 1,
+        )
+        .await;
+        let ours = ours.map_err(|error| shelf.failed(&error))?;
+        page.rows.extend(ours.into_iter().map(ours_as_message));
+        page.rows
+            .sort_by_key(|message| std::cmp::Reverse(message.message));
         let chat = match chat {
             Some(row) => Some(shelf.chat(row).await?),
             None => None,
@@ -226,9 +245,26 @@ impl Answers<ListMessages> for Room {
                     messages: member.messages,
                 })
                 .collect(),
-            page: Page::cut(messages, CHATS_AT_ONCE, |message| message.message.to_string()),
+            page,
             username: shelf.username,
         })
+    }
+}
+
+/// What the bot wrote, as a line of its chat.
+fn ours_as_message(said: Said) -> MessageView {
+    MessageView {
+        message: said.message,
+        written_at: said.at,
+        edited_at: None,
+        sender: None,
+        sender_name: None,
+        media: (said.method != "sendMessage").then_some(said.method),
+        text: said.text,
+        destroyed: said.destroyed,
+        by_bot: true,
+        update: None,
+        received_at: None,
     }
 }
 

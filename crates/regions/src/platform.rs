@@ -22,7 +22,8 @@ const CACHED_FOR: Duration = Duration::from_secs(10);
 /// The label that says which line of which figure a series is.
 const LINE: &str = "bagua_line";
 
-/// The lines of a figure: name and expression, in which `$here` stands for the front doors of the reader's regions.
+/// The lines of a figure: name and expression, in which `$here` stands for the front doors of the reader's regions, and `$runners` for their
+/// runners.
 /// None where nothing measures it yet.
 fn lines(figure: PlatformFigure) -> Vec<(&'static str, String)> {
     use PlatformFigure as F;
@@ -77,19 +78,36 @@ fn lines(figure: PlatformFigure) -> Vec<(&'static str, String)> {
             "sum(rate(http_requests_total{$here,status=~\"5..\"}[1m])) or 0 * sum(rate(http_requests_total{$here}[1m]))",
         ),
         F::Violations => one(&fresh_sum("compliance_violations_open", "")),
-        F::Localization | F::Messages => Vec::new(),
+        F::Localization => ["own", "instead", "missing"]
+            .into_iter()
+            .map(|result| {
+                let requests = format!("localization_requests_total{{result=\"{result}\"}}");
+                (result, format!("sum(rate({requests}[1m]))"))
+            })
+            .collect(),
+        F::Messages => vec![
+            (
+                "received",
+                "sum(rate(tg_updates_committed_total{$runners}[1m]))".to_owned(),
+            ),
+            (
+                "sent",
+                "sum(rate(tg_sends_total{$runners,result=\"sent\"}[1m]))".to_owned(),
+            ),
+        ],
     }
 }
 
 /// Whether a figure counts per region, so that somebody with a grant for some of them may see their part.
 fn regional(figure: PlatformFigure) -> bool {
-    figure.part() == PlatformPart::Api || figure == PlatformFigure::FailedRequests
+    figure.part() == PlatformPart::Api
+        || matches!(figure, PlatformFigure::FailedRequests | PlatformFigure::Messages)
 }
 
 /// Whether this stack measures a figure whether or not anything has happened: having no line is then a gap in the
 /// data, and not a source that is still to come.
 fn always_measured(figure: PlatformFigure) -> bool {
-    !lines(figure).is_empty() && figure != PlatformFigure::Violations
+    !matches!(figure, PlatformFigure::Violations | PlatformFigure::Localization)
 }
 
 /// What a page asks for: which figures, for which regions, over which time.
@@ -111,17 +129,16 @@ impl Wanted {
             .filter(move |f| everywhere || regional(*f))
     }
 
-    /// The front doors of the regions, as a selector.
-    fn here(&self) -> String {
+    /// A component of the regions, as a selector.
+    fn of_regions(&self, component: &str) -> String {
         // Codes are letters, digits and hyphens; anything else would be an expression of somebody's own.
         let plain = |r: &&RegionId| r.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let codes: Vec<_> = self.regions.iter().filter(plain).map(RegionId::as_str).collect();
-        format!("component=\"gateway\",region=~\"{}\"", codes.join("|"))
+        format!("component=\"{component}\",region=~\"{}\"", codes.join("|"))
     }
 
     /// Everything in one expression, each line under its name.
     fn expression(&self) -> String {
-        let here = self.here();
         let named = |figure: PlatformFigure| {
             let lines = lines(figure).into_iter();
             lines.map(move |(name, expression)| {
@@ -129,7 +146,9 @@ impl Wanted {
             })
         };
         let all: Vec<_> = self.figures().flat_map(named).collect();
-        all.join(" or ").replace("$here", &here)
+        all.join(" or ")
+            .replace("$here", &self.of_regions("gateway"))
+            .replace("$runners", &self.of_regions("runner"))
     }
 
     fn view(&self, (from, until, step): (i64, i64, i64), rows: &[RangeSeries]) -> PlatformView {
@@ -267,12 +286,12 @@ mod tests {
     }
 
     #[test]
-    fn somebody_with_a_grant_for_some_regions_is_told_of_their_front_doors_alone() {
+    fn somebody_with_a_grant_for_some_regions_is_told_of_their_front_doors_and_bots_alone() {
         for business in [false, true] {
             let expression = wanted(business, false).expression();
             assert!(!expression.contains("pg_") && !expression.contains("redis_"));
-            assert!(!expression.contains("user_sessions") && !expression.contains("$here"));
-            let selectors = expression.matches("http_request").count();
+            assert!(!expression.contains("user_sessions") && !expression.contains('$'));
+            let selectors = expression.matches("http_request").count() + expression.matches("(tg_").count();
             let bound = expression.matches(r#"region=~"eu-west-1|us-west-2""#).count();
             assert_eq!(selectors, bound, "{expression}");
         }
@@ -282,7 +301,8 @@ mod tests {
     fn what_nothing_measures_has_no_source_and_no_value() {
         let view = wanted(true, true).view((0, 300, 5), &[]);
         let source = |figure| view.trends.iter().find(|t| t.figure == figure).map(|t| t.source);
-        assert_eq!(source(PlatformFigure::Messages), Some(false));
+        assert_eq!(source(PlatformFigure::Localization), Some(false));
+        assert_eq!(source(PlatformFigure::Messages), Some(true));
         assert_eq!(source(PlatformFigure::Violations), Some(false));
         assert_eq!(source(PlatformFigure::Sessions), Some(true));
         assert!(view.trends.iter().all(|t| t.series.is_empty()));

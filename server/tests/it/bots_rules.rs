@@ -4,6 +4,7 @@ use crate::bots::{land, push};
 use crate::support::{HOME, head, text};
 use bagua_bots::texts::{self, Entry};
 use bagua_model::access::Role;
+use bagua_model::bots::chats::ListMessages;
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, TryRule};
 use bagua_model::failure::FailureKind;
 use bagua_testkit::eventually;
@@ -86,6 +87,7 @@ async fn a_rule_answers_with_texts_that_its_region_has_and_that_it_can_fill_in()
 async fn a_rule_is_tried_on_what_is_stored_put_live_and_answers() -> Outcome {
     let land = land().await?;
     let me = land.house.person("Ada", Role::Administrator, None).await?;
+    let reader = land.house.person("Offi", Role::ComplianceOfficer, None).await?;
     let bot = land.bot(800_000_021)?;
     push(&bot, "hello", 3);
     push(&bot, "goodbye", 2);
@@ -127,6 +129,19 @@ async fn a_rule_is_tried_on_what_is_stored_put_live_and_answers() -> Outcome {
         .and_then(|outcome| outcome["rule"].as_i64())
         .unwrap();
     push(&bot, "hello again", 1);
+    eventually("the answer in its chat", || async {
+        let officer = ListMessages {
+            bot: bot.id(),
+            chat: 42,
+            after: None,
+        };
+        let view = console.ask(&reader.actor, officer).await?;
+        let ours = view.page.rows.iter().find(|message| message.by_bot);
+        Ok(ours
+            .is_some_and(|ours| ours.text.as_deref() == Some("Hello, 42!"))
+            .then_some(()))
+    })
+    .await?;
     eventually("the answer at Telegram", || async {
         let said = bot.with_log(|log| {
             log.sends

@@ -261,9 +261,12 @@ pub(super) fn line(ui: Ui, bot: &str, place: Option<Node>, message: &MessageView
     let edited = message
         .edited_at
         .map(|at| html! { <span class="muted">{ui.t(keys::UI_CHATS_EDITED)} " " {moment(ui, at)}</span> });
-    let whole = message.received_at.map(|at| {
-        html! { <a class="talk-raw" href=update::href(bot, message.update, at) rel="external">{ui.t(keys::UI_CHATS_UPDATE)}</a> }
+    let whole = message.update.zip(message.received_at).map(|(update, at)| {
+        html! { <a class="talk-raw" href=update::href(bot, update, at) rel="external">{ui.t(keys::UI_CHATS_UPDATE)}</a> }
     });
+    let ours = message
+        .by_bot
+        .then(|| html! { <span class="tag">{ui.t(keys::UI_CHATS_BOT)}</span> });
     let media = message
         .media
         .as_ref()
@@ -275,8 +278,8 @@ pub(super) fn line(ui: Ui, bot: &str, place: Option<Node>, message: &MessageView
         None => html! { <span class="muted">{ui.t(keys::UI_BOTS_NO_TEXT)}</span> },
     };
     html! {
-        <li id=format!("m{}", message.message)>
-            <p class="talk-head">{who} {place} {moment(ui, message.written_at)} {edited} {whole}</p>
+        <li id=format!("m{}", message.message) class=message.by_bot.then_some("ours")>
+            <p class="talk-head">{who} {ours} {place} {moment(ui, message.written_at)} {edited} {whole}</p>
             <p class="talk-text">{media} {text}</p>
         </li>
     }

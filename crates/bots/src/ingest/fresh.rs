@@ -1,17 +1,19 @@
 //! What was just committed is handed to whoever runs its rules in this process, so that it need not be read back from the database.
 //!
 //! This is a short cut and nothing rests on it: what has rules to run stands in `update_work`, too, in the transaction that stores it. A process that
-//! does not own the bot hands nothing over, a full way is said to the owner, and the owner finds the rest there.
+//! does not own the bot hands nothing over, what finds no room is said to the owner, and the owner finds it there.
 
 use super::Update;
 use crate::BotId;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Groups of updates that may wait to be taken. Beyond it they are read from the database.
+/// Groups of one bot that may wait to be taken. Beyond it they are read from the database.
 const GROUPS: usize = 8;
+/// Bytes of all bots together that may wait.
+const BYTES: usize = 16 << 20;
 
 /// An update as it was committed.
 #[derive(Debug)]
@@ -20,19 +22,39 @@ pub(crate) struct Fresh {
     pub(crate) raw: Bytes,
 }
 
+/// Updates that were committed together.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) updates: Vec<Fresh>,
+    // Given back when their rules have run.
+    _room: OwnedSemaphorePermit,
+}
+
 struct Listener {
-    way: mpsc::Sender<Vec<Fresh>>,
+    way: mpsc::Sender<Group>,
     /// Told when something is in the database and not on its way.
     missed: Arc<Notify>,
 }
 
 /// Who listens for which bot.
-#[derive(Clone, Default)]
-pub(super) struct Listeners(Arc<Mutex<HashMap<BotId, Listener>>>);
+#[derive(Clone)]
+pub(super) struct Listeners {
+    of: Arc<Mutex<HashMap<BotId, Listener>>>,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Listeners {
+    fn default() -> Listeners {
+        Listeners {
+            of: Arc::default(),
+            room: Arc::new(Semaphore::new(BYTES)),
+        }
+    }
+}
 
 impl Listeners {
     /// From now on `bot`'s updates come here. Who listened before hears no more.
-    pub(super) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Vec<Fresh>> {
+    pub(super) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Group> {
         let (way, fresh) = mpsc::channel(GROUPS);
         self.all().insert(bot, Listener { way, missed });
         fresh
@@ -52,10 +74,16 @@ impl Listeners {
     }
 
     /// Hands over what was committed.
-    pub(super) fn tell(&self, bot: BotId, fresh: Vec<Fresh>) {
+    pub(super) fn tell(&self, bot: BotId, updates: Vec<Fresh>) {
+        let bytes: usize = updates.iter().map(|update| update.raw.len()).sum();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let mut all = self.all();
         let Some(listener) = all.get(&bot) else { return };
-        match listener.way.try_send(fresh) {
+        let Ok(_room) = room else {
+            return listener.missed.notify_one();
+        };
+        match listener.way.try_send(Group { updates, _room }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => listener.missed.notify_one(),
             Err(mpsc::error::TrySendError::Closed(_)) => drop(all.remove(&bot)),
@@ -63,6 +91,57 @@ impl Listeners {
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<BotId, Listener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(updates: usize, bytes: usize) -> Vec<Fresh> {
+        let fresh = |update_id| Fresh {
+            update_id,
+            raw: Bytes::from(vec![0; bytes]),
+        };
+        (1..).map(fresh).take(updates).collect()
+    }
+
+    /// Whether somebody was told that something is in the database only.
+    fn missed(notify: &Notify) -> bool {
+        use futures::FutureExt as _;
+        notify.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn what_finds_no_room_is_said_and_what_was_taken_makes_room() {
+        let (listeners, told) = (Listeners::default(), Arc::new(Notify::new()));
+        let mut fresh = listeners.listen(BotId(7), Arc::clone(&told));
+        for _ in 0..GROUPS {
+            listeners.tell(BotId(7), group(1, 10));
+        }
+        assert!(!missed(&told));
+        listeners.tell(BotId(7), group(1, 10));
+        assert!(missed(&told), "more than waits at once is not handed over");
+        while fresh.try_recv().is_ok() {}
+
+        listeners.tell(BotId(7), group(1, BYTES));
+        listeners.tell(BotId(7), group(1, 1));
+        assert!(missed(&told), "nor what is more than the memory for it");
+        assert!(fresh.try_recv().is_ok_and(|group| group.updates.len() == 1));
+        listeners.tell(BotId(7), group(2, 1));
+        assert!(!missed(&told) && fresh.try_recv().is_ok_and(|group| group.updates.len() == 2));
+    }
+
+    #[test]
+    fn nobody_is_told_of_a_bot_that_nobody_runs_here() {
+        let (listeners, told) = (Listeners::default(), Arc::new(Notify::new()));
+        assert!(listeners.copy(BotId(7), &[]).is_none());
+        let fresh = listeners.listen(BotId(7), Arc::clone(&told));
+        assert!(listeners.copy(BotId(7), &[]).is_some() && listeners.copy(BotId(8), &[]).is_none());
+        drop(fresh);
+        assert!(listeners.copy(BotId(7), &[]).is_none());
+        listeners.tell(BotId(7), group(1, 1));
+        assert!(!missed(&told));
     }
 }

@@ -5,7 +5,7 @@ mod fresh;
 mod store;
 
 pub use committer::{Committer, CommitterConfig, Now};
-pub(crate) use fresh::Fresh;
+pub(crate) use fresh::{Fresh, Group};
 
 use crate::{BotId, Fence};
 use bagua_keys::{DataKey, KeyError, KeyStore, Subject, SubjectKind};
@@ -136,7 +136,7 @@ impl Ingest {
     }
 
     /// What is committed of `bot` through this (and its clones) comes here, too, as long as it is taken soon; `missed` is told otherwise.
-    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Vec<Fresh>> {
+    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Group> {
         self.listeners.listen(bot, missed)
     }
 

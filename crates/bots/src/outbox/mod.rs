@@ -18,6 +18,7 @@ use bagua_keys::{DataKey, KeyError, KeyStore, Subject, SubjectKind};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 /// Why a call was not put into the outbox, or not changed in it.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +140,69 @@ pub async fn list(pool: &PgPool, bot: BotId, state: Option<State>, most: i64) ->
 /// When the database is away.
 pub async fn some(pool: &PgPool, bot: BotId, calls: &[i64]) -> sqlx::Result<Vec<Entry>> {
     store::some(pool, bot, calls).await
+}
+
+/// A message that a bot wrote and that Telegram confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Telegram's number of it.
+    pub message: i64,
+    /// When Telegram confirmed it.
+    pub at: OffsetDateTime,
+    /// Method of the Bot API.
+    pub method: String,
+    /// Its text or caption. Nothing when it has none, or when its key was destroyed.
+    pub text: Option<String>,
+    /// Whether its key was destroyed.
+    pub destroyed: bool,
+}
+
+/// What a bot wrote in a chat, newest first: messages above `above` and below `below`, `most` at most, as long as calls are kept (six days).
+///
+/// # Errors
+/// When the database or the key store is away.
+pub async fn said(
+    pool: &PgPool,
+    keys: &KeyStore,
+    (bot, chat): (BotId, i64),
+    (above, below): (i64, i64),
+    most: i64,
+) -> Result<Vec<Said>, KeyError> {
+    let rows = sqlx::query!(
+        r#"SELECT message_id AS "message_id!", changed_at, method, effect, payload FROM outbox
+           WHERE bot_id = $1 AND chat_id = $2 AND state = 'sent' AND message_id > $3 AND message_id < $4
+           ORDER BY message_id DESC LIMIT $5"#,
+        bot.0,
+        chat,
+        above,
+        below,
+        most
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut said = Vec::with_capacity(rows.len());
+    for row in rows {
+        let opened = match keys.open(&context(bot, &row.effect), &row.payload).await {
+            Ok(plain) => Some(plain),
+            Err(KeyError::Destroyed) => None,
+            Err(error) => return Err(error),
+        };
+        let parameters: Value = opened
+            .as_ref()
+            .and_then(|plain| serde_json::from_slice(plain).ok())
+            .unwrap_or_default();
+        let text = ["text", "caption"]
+            .iter()
+            .find_map(|name| parameters[name].as_str());
+        said.push(Said {
+            message: row.message_id,
+            at: row.changed_at,
+            method: row.method,
+            text: text.map(str::to_owned),
+            destroyed: opened.is_none(),
+        });
+    }
+    Ok(said)
 }
 
 pub(crate) fn seal(

@@ -5,7 +5,7 @@
 use super::bot::{Bot, End};
 use super::clerk::ClerkError;
 use super::finish::{Call, Finish, Finished, Mark};
-use crate::ingest::{self, Fresh};
+use crate::ingest::{self, Fresh, Group};
 use crate::outbox::{self, store as calls};
 use crate::rules::{self, Effect, Facts, Rule, RuleSet, What};
 use bagua_keys::KeyError;
@@ -158,12 +158,15 @@ impl Bot {
     async fn work_fresh(
         &self,
         ready: &mut Ready,
-        mut group: Vec<Fresh>,
-        more: &mut mpsc::Receiver<Vec<Fresh>>,
+        first: Group,
+        more: &mut mpsc::Receiver<Group>,
     ) -> Result<(), Failed> {
-        while group.len() < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
+        let mut updates = first.updates.len();
+        let mut groups = vec![first];
+        while updates < usize::try_from(AT_ONCE).unwrap_or(usize::MAX) {
             let Ok(next) = more.try_recv() else { break };
-            group.extend(next);
+            updates += next.updates.len();
+            groups.push(next);
         }
         if ready.mark.is_none() {
             // Without rules nothing was put aside for them, unless one was made just now; then it stands in the database, where the runner
@@ -171,8 +174,8 @@ impl Bot {
             return Ok(());
         }
         ready.set.speak(Arc::clone(&self.texts.borrow()));
-        let mut facts: Vec<(&Fresh, Facts<'_>)> =
-            group.iter().map(|one| (one, Facts::read(&one.raw))).collect();
+        let all = groups.iter().flat_map(|group| &group.updates);
+        let mut facts: Vec<(&Fresh, Facts<'_>)> = all.map(|one| (one, Facts::read(&one.raw))).collect();
         facts.sort_by_key(|(_, facts)| !Kind::from_name(&facts.kind).is_urgent());
         let mut outcome = Outcome::default();
         for (one, facts) in facts {

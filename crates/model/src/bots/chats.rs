@@ -101,8 +101,10 @@ pub struct MessageView {
     pub text: Option<String>,
     /// Whether it had a text whose key was destroyed.
     pub destroyed: bool,
+    /// Whether the bot itself wrote it. It has no update then, and no sender.
+    pub by_bot: bool,
     /// The update that brought it.
-    pub update: i64,
+    pub update: Option<i64>,
     /// When that was stored. Nothing for what was stored before this was written down.
     #[serde(with = "time::serde::rfc3339::option", default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Time>"))]
@@ -131,7 +133,7 @@ pub struct ConversationView {
     pub chat: Option<ChatView>,
     /// The ten who wrote most, with the first page only.
     pub members: Vec<MemberView>,
-    /// Newest first, each in its newest version. What the bot itself wrote is no update and is not among them.
+    /// Newest first, each in its newest version, with what the bot itself wrote in the last six days between them; of the latter 50 a page at most.
     pub page: Page<MessageView>,
 }
 
