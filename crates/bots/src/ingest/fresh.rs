@@ -7,6 +7,7 @@ use super::Update;
 use crate::BotId;
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -30,10 +31,42 @@ pub(crate) struct Group {
     _room: OwnedSemaphorePermit,
 }
 
+/// That the database holds what is not on its way.
+///
+/// Once something was missed nothing more is handed over before the database is read: what came later would overtake it, and updates of a chat
+/// stay in order.
+#[derive(Debug, Default)]
+pub(crate) struct Missed {
+    some: AtomicBool,
+    told: Notify,
+}
+
+impl Missed {
+    /// Something was missed.
+    fn set(&self) {
+        self.some.store(true, Ordering::SeqCst);
+        self.told.notify_one();
+    }
+
+    /// Have a look: perhaps others put something there.
+    pub(crate) fn look(&self) {
+        self.told.notify_one();
+    }
+
+    /// From now on things are handed over again. Before the database is read, so that nothing falls between.
+    pub(crate) fn clear(&self) {
+        self.some.store(false, Ordering::SeqCst);
+    }
+
+    /// Until somebody says so.
+    pub(crate) async fn told(&self) {
+        self.told.notified().await;
+    }
+}
+
 struct Listener {
     way: mpsc::Sender<Group>,
-    /// Told when something is in the database and not on its way.
-    missed: Arc<Notify>,
+    missed: Arc<Missed>,
 }
 
 /// Who listens for which bot.
@@ -54,7 +87,7 @@ impl Default for Listeners {
 
 impl Listeners {
     /// From now on `bot`'s updates come here. Who listened before hears no more.
-    pub(super) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Group> {
+    pub(super) fn listen(&self, bot: BotId, missed: Arc<Missed>) -> mpsc::Receiver<Group> {
         let (way, fresh) = mpsc::channel(GROUPS);
         self.all().insert(bot, Listener { way, missed });
         fresh
@@ -80,12 +113,13 @@ impl Listeners {
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
         let mut all = self.all();
         let Some(listener) = all.get(&bot) else { return };
-        let Ok(_room) = room else {
-            return listener.missed.notify_one();
+        let missed = &listener.missed;
+        let Some(_room) = room.ok().filter(|_| !missed.some.load(Ordering::SeqCst)) else {
+            return missed.set();
         };
         match listener.way.try_send(Group { updates, _room }) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => listener.missed.notify_one(),
+            Err(mpsc::error::TrySendError::Full(_)) => missed.set(),
             Err(mpsc::error::TrySendError::Closed(_)) => drop(all.remove(&bot)),
         }
     }
@@ -108,14 +142,14 @@ mod tests {
     }
 
     /// Whether somebody was told that something is in the database only.
-    fn missed(notify: &Notify) -> bool {
+    fn missed(missed: &Missed) -> bool {
         use futures::FutureExt as _;
-        notify.notified().now_or_never().is_some()
+        missed.told().now_or_never().is_some()
     }
 
     #[test]
-    fn what_finds_no_room_is_said_and_what_was_taken_makes_room() {
-        let (listeners, told) = (Listeners::default(), Arc::new(Notify::new()));
+    fn what_finds_no_room_is_said_and_nothing_overtakes_it() {
+        let (listeners, told) = (Listeners::default(), Arc::new(Missed::default()));
         let mut fresh = listeners.listen(BotId(7), Arc::clone(&told));
         for _ in 0..GROUPS {
             listeners.tell(BotId(7), group(1, 10));
@@ -124,18 +158,25 @@ mod tests {
         listeners.tell(BotId(7), group(1, 10));
         assert!(missed(&told), "more than waits at once is not handed over");
         while fresh.try_recv().is_ok() {}
+        listeners.tell(BotId(7), group(1, 10));
+        assert!(
+            missed(&told) && fresh.try_recv().is_err(),
+            "what came later would overtake it"
+        );
+        told.clear();
 
         listeners.tell(BotId(7), group(1, BYTES));
         listeners.tell(BotId(7), group(1, 1));
         assert!(missed(&told), "nor what is more than the memory for it");
         assert!(fresh.try_recv().is_ok_and(|group| group.updates.len() == 1));
+        told.clear();
         listeners.tell(BotId(7), group(2, 1));
         assert!(!missed(&told) && fresh.try_recv().is_ok_and(|group| group.updates.len() == 2));
     }
 
     #[test]
     fn nobody_is_told_of_a_bot_that_nobody_runs_here() {
-        let (listeners, told) = (Listeners::default(), Arc::new(Notify::new()));
+        let (listeners, told) = (Listeners::default(), Arc::new(Missed::default()));
         assert!(listeners.copy(BotId(7), &[]).is_none());
         let fresh = listeners.listen(BotId(7), Arc::clone(&told));
         assert!(listeners.copy(BotId(7), &[]).is_some() && listeners.copy(BotId(8), &[]).is_none());

@@ -5,7 +5,7 @@ mod fresh;
 mod store;
 
 pub use committer::{Committer, CommitterConfig, Now};
-pub(crate) use fresh::{Fresh, Group};
+pub(crate) use fresh::{Fresh, Group, Missed};
 
 use crate::{BotId, Fence};
 use bagua_keys::{DataKey, KeyError, KeyStore, Subject, SubjectKind};
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use time::OffsetDateTime;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 /// An update as it was received.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ impl Ingest {
     }
 
     /// What is committed of `bot` through this (and its clones) comes here, too, as long as it is taken soon; `missed` is told otherwise.
-    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Notify>) -> mpsc::Receiver<Group> {
+    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Missed>) -> mpsc::Receiver<Group> {
         self.listeners.listen(bot, missed)
     }
 

@@ -4,6 +4,7 @@ use super::clerk::Clerk;
 use super::store::{self, Note, Settings};
 use super::{Parts, RunnerConfig};
 use crate::BotId;
+use crate::ingest::Missed;
 use crate::lease::Lease;
 use crate::outbox::store::Due;
 use crate::texts::Texts;
@@ -61,7 +62,7 @@ pub(super) struct Bot {
 #[derive(Debug, Default)]
 pub(super) struct Wake {
     /// Updates in the database whose rules have not run. Those that were committed in this process come by themselves.
-    pub(super) work: Arc<Notify>,
+    pub(super) work: Arc<Missed>,
     /// Calls in the outbox.
     pub(super) send: Notify,
     /// Those of them that rules have just put in: they need not be read.

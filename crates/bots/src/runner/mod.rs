@@ -283,7 +283,7 @@ impl Runner {
         }
         for bot in store::restless(&self.parts.pool, &mine).await? {
             if let Some(held) = self.held.get(&BotId(bot)) {
-                held.wake.work.notify_one();
+                held.wake.work.look();
                 held.wake.send.notify_one();
             }
         }

@@ -87,7 +87,7 @@ impl Bot {
             } else {
                 tokio::select! {
                     () = self.stop.cancelled() => return End::Stopped,
-                    () = self.wake.work.notified() => {
+                    () = self.wake.work.told() => {
                         ready.stale = true;
                         continue;
                     }
@@ -112,6 +112,7 @@ impl Bot {
 
     /// Runs rules over what waits in the database.
     async fn work_stored(&self, ready: &mut Ready) -> Result<(), Failed> {
+        self.wake.work.clear();
         let work = sqlx::query_as!(
             Work,
             r#"SELECT w.update_id, w.received_at, u.raw AS "raw?",
