@@ -124,6 +124,13 @@ impl Listeners {
         }
     }
 
+    /// Something was committed that is not handed over.
+    pub(super) fn missed(&self, bot: BotId) {
+        if let Some(listener) = self.all().get(&bot) {
+            listener.missed.set();
+        }
+    }
+
     fn all(&self) -> std::sync::MutexGuard<'_, HashMap<BotId, Listener>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -152,8 +152,11 @@ impl Ingest {
         let (bot, fresh) = (batch.bot, self.listeners.copy(batch.bot, &batch.updates));
         let sealed = self.seal(&keys, batch)?;
         let committed = self.committer.commit(sealed, room).await?;
-        if let Some(fresh) = fresh.filter(|_| committed.stored > 0) {
-            self.listeners.tell(bot, fresh);
+        match fresh {
+            // What came again has had its turn, and must not be learnt from once more: the database says which it is.
+            Some(_) if committed.stored > 0 && committed.repeats > 0 => self.listeners.missed(bot),
+            Some(fresh) if committed.stored > 0 => self.listeners.tell(bot, fresh),
+            _ => {}
         }
         Ok(committed)
     }

@@ -105,6 +105,58 @@ async fn what_is_committed_here_is_answered_by_the_rules_of_that_moment_though_n
 }
 
 #[tokio::test]
+async fn what_comes_again_beside_something_new_is_not_learnt_from_once_more() -> Result<()> {
+    let ground = ground().await?;
+    let sim = sim().await?;
+    let bot = ground.bot_at(&sim).await?;
+    ground
+        .rule(bot.id(), Matches::default(), vec![Action::Drop])
+        .await?;
+    let runner = Running::start(&ground, "a")?;
+    let update = |id: i64, rest: &str| {
+        let raw = format!(r#"{{"update_id":{id},{rest}}}"#);
+        match read(RawUpdate::new(raw.into())) {
+            Read::Update(update) => Ok(*update),
+            Read::WithoutNumber(_) => anyhow::bail!("it has a number"),
+        }
+    };
+    let member = |id: i64, status: &str| {
+        let rest = format!(
+            r#""my_chat_member":{{"chat":{{"id":-55,"type":"group"}},"from":{{"id":42,"is_bot":false}},"date":{NOW},"new_chat_member":{{"status":"{status}"}}}}"#
+        );
+        update(id, &rest)
+    };
+    ground
+        .ingest
+        .ingest(pushed(bot.id(), vec![member(900, "kicked")?]))
+        .await?;
+    let blocked = |chats: i64| {
+        let ground = &ground;
+        eventually("the chat to be blocked or not", move || async move {
+            Ok((ground.count("chat_blocks").await? == chats).then_some(()))
+        })
+    };
+    blocked(1).await?;
+    ground
+        .ingest
+        .ingest(pushed(bot.id(), vec![member(901, "member")?]))
+        .await?;
+    blocked(0).await?;
+    let new = update(902, r#""poll":{"id":"1"}"#)?;
+    ground
+        .ingest
+        .ingest(pushed(bot.id(), vec![member(900, "kicked")?, new]))
+        .await?;
+    eventually("all work to be done", || async {
+        let done = "update_marks WHERE update_id = 902";
+        Ok((ground.count(done).await? == 1).then_some(()))
+    })
+    .await?;
+    assert_eq!(ground.count("chat_blocks").await?, 0);
+    runner.end().await
+}
+
+#[tokio::test]
 async fn a_text_of_the_catalogues_is_said_in_the_senders_language_and_a_new_one_from_then_on() -> Result<()> {
     let ground = ground().await?;
     let sim = sim().await?;
