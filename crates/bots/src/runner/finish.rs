@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub(super) struct Finish {
     pub(super) bot: BotId,
     pub(super) fence: Fence,
-    /// The rules that ran, as [`Finish::mark`] of the database would say them: when others are on by now, nothing is written.
+    /// The rules that ran, as `rules::mark` says them: when others are on by now, nothing is written.
     pub(super) mark: Option<String>,
     pub(super) done: Vec<i64>,
     /// Chats from which the bot heard: it is not blocked there.

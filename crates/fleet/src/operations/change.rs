@@ -22,6 +22,14 @@ use store::Row;
 /// So many names stand in a plan; the others are counted.
 const NAMED: usize = 20;
 
+/// One bot that has to be changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Open {
+    region: RegionId,
+    bot: i64,
+    username: String,
+}
+
 /// One bot of a batch, after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct After {
@@ -29,10 +37,6 @@ struct After {
     username: String,
     /// Nothing when it is as wanted.
     why: Option<BotCondition>,
-}
-
-fn refuse(field: &'static str, text: Text) -> Failure {
-    Failure::field(field, text)
 }
 
 /// Whether a bot has to be changed at all.
@@ -83,13 +87,13 @@ impl Room {
     async fn chosen(&self, operation: &ChangeBots) -> Result<Vec<(RegionId, Row)>, Failure> {
         let wanted: BTreeSet<i64> = operation.bots.iter().copied().collect();
         if wanted.is_empty() || wanted.len() > BULK_MOST {
-            return Err(refuse(
+            return Err(Failure::field(
                 "bots",
                 Text::new(keys::FIELD_BOTS).with("most", BULK_MOST),
             ));
         }
         if !(1..=AT_ONCE_MOST).contains(&operation.at_once) {
-            return Err(refuse(
+            return Err(Failure::field(
                 "at_once",
                 Text::new(keys::FIELD_AT_ONCE).with("most", AT_ONCE_MOST),
             ));
@@ -114,7 +118,7 @@ impl Room {
             .iter()
             .find(|bot| !found.iter().any(|(_, row)| row.bot_id == **bot))
         {
-            return Err(refuse(
+            return Err(Failure::field(
                 "bots",
                 Text::new(keys::FAILURE_BOTS_MISSING).with("bot", missing),
             ));
@@ -127,26 +131,26 @@ impl Room {
         &self,
         cx: &RunContext,
         action: BulkAction,
-        batch: &[(RegionId, Row)],
+        batch: &[Open],
     ) -> Result<Vec<After>, StepFailure> {
         let mut waiting = Vec::with_capacity(batch.len());
-        for (region, row) in batch {
-            let mut generation = row.generation;
-            // Asked anew: after a crash the wish may have been written. A restart once more does no harm.
-            let now = self.row(region, row.bot_id).await?;
+        for one in batch {
+            let (region, bot) = (&one.region, one.bot);
+            // After a crash the wish may have been written. A restart once more does no harm.
+            let mut now = self.row(region, bot).await?;
             if is_open(action, &now) {
-                catalogue::want(self.cell(region)?, BotId(row.bot_id), action != BulkAction::Stop)
+                catalogue::want(self.cell(region)?, BotId(bot), action != BulkAction::Stop)
                     .await
-                    .map_err(|error| super::not_stored(region, row.bot_id, error))?;
-                generation = self.row(region, row.bot_id).await?.generation;
+                    .map_err(|error| super::not_stored(region, bot, error))?;
+                now = self.row(region, bot).await?;
             }
-            waiting.push((region, row, generation, None::<Result<(), BotCondition>>));
+            waiting.push((one, now.generation, None::<Result<(), BotCondition>>));
         }
         let begun = Instant::now();
         loop {
-            for (region, row, generation, end) in &mut waiting {
+            for (one, generation, end) in &mut waiting {
                 if end.is_none()
-                    && let Ok(now) = self.row(region, row.bot_id).await
+                    && let Ok(now) = self.row(&one.region, one.bot).await
                 {
                     *end = ended(action, &now, *generation);
                     if end.is_none() && begun.elapsed() >= super::PATIENCE {
@@ -154,7 +158,7 @@ impl Room {
                     }
                 }
             }
-            let open = waiting.iter().filter(|(_, _, _, end)| end.is_none()).count();
+            let open = waiting.iter().filter(|(_, _, end)| end.is_none()).count();
             if open == 0 || begun.elapsed() >= super::PATIENCE * 2 {
                 break;
             }
@@ -163,9 +167,9 @@ impl Room {
                 .await?;
             cx.sleep(super::BETWEEN_LOOKS).await?;
         }
-        let after = waiting.into_iter().map(|(_, row, _, end)| After {
-            bot: row.bot_id,
-            username: row.username.clone(),
+        let after = waiting.into_iter().map(|(one, _, end)| After {
+            bot: one.bot,
+            username: one.username.clone(),
             // A cell that did not answer all the time says nothing good.
             why: end.unwrap_or(Err(BotCondition::Unowned)).err(),
         });
@@ -183,7 +187,7 @@ impl Handles<ChangeBots> for Room {
             .map(|(_, row)| row)
             .partition(|row| is_open(action, row));
         if open.is_empty() {
-            return Err(refuse("bots", Text::new(keys::FAILURE_BOTS_ALL_SO)));
+            return Err(Failure::field("bots", Text::new(keys::FAILURE_BOTS_ALL_SO)));
         }
         let said = |key: &str, n: usize| Text::new(&format!("plan.bots.{action}{key}")).with("n", n);
         let mut changes = vec![said("s", open.len()).with("bots", names(&open))];
@@ -227,22 +231,22 @@ impl Handles<ChangeBots> for Room {
         let action = operation.action;
         let cx: &RunContext = cx;
         // The batches must be the same after a crash, when some bots are changed already.
-        let open: Vec<i64> = cx
+        let chosen: Vec<Open> = cx
             .effect(
                 "choose-bots",
                 || async { Ok(None) },
                 || async {
-                    let chosen = self.chosen(operation).await?;
-                    let open = chosen.iter().filter(|(_, row)| is_open(action, row));
-                    Ok(open.map(|(_, row)| row.bot_id).collect())
+                    let chosen = self.chosen(operation).await?.into_iter();
+                    let open = chosen.filter(|(_, row)| is_open(action, row));
+                    let open = open.map(|(region, row)| Open {
+                        region,
+                        bot: row.bot_id,
+                        username: row.username,
+                    });
+                    Ok(open.collect())
                 },
             )
             .await?;
-        let chosen = self.chosen(operation).await?;
-        let chosen: Vec<_> = chosen
-            .into_iter()
-            .filter(|(_, row)| open.contains(&row.bot_id))
-            .collect();
         let (mut changed, mut failed) = (0, Vec::new());
         for (n, batch) in chosen.chunks(usize::from(operation.at_once)).enumerate() {
             let after: Vec<After> = cx
@@ -252,7 +256,7 @@ impl Handles<ChangeBots> for Room {
                     || self.change_batch(cx, action, batch),
                 )
                 .await?;
-            for region in batch.iter().map(|(region, _)| region).collect::<BTreeSet<_>>() {
+            for region in batch.iter().map(|one| &one.region).collect::<BTreeSet<_>>() {
                 self.tell(region);
             }
             changed += after.iter().filter(|one| one.why.is_none()).count();
