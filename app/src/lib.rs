@@ -71,6 +71,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/alerts/:alert") view=Second(Page::Alert)/>
                     <Route path=path!("/bots") view=Second(Page::Bots)/>
                     <Route path=path!("/bots/selection") view=Second(Page::BotSelection)/>
+                    <Route path=path!("/bots/tuning") view=Second(Page::BotTuning)/>
                     <Route path=path!("/bots/:bot") view=Second(Page::Bot)/>
                     <Route path=path!("/bots/:bot/chats") view=Second(Page::Chats)/>
                     <Route path=path!("/bots/:bot/chats/:chat") view=Second(Page::Conversation)/>

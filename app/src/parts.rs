@@ -40,6 +40,8 @@ pub enum Page {
     Bots,
     /// `/bots/selection`.
     BotSelection,
+    /// `/bots/tuning`.
+    BotTuning,
     /// `/bots/{bot}`.
     Bot,
     /// `/bots/{bot}/chats`.
@@ -95,6 +97,7 @@ fn draw(page: Page) -> Node {
         Page::Alert => pages::alert::page(),
         Page::Bots => pages::bots::page(),
         Page::BotSelection => pages::bots::bulk::selection(),
+        Page::BotTuning => pages::bots::tuning::page(),
         Page::Bot => pages::bot::page(),
         Page::Chats => pages::bot::chats::list(),
         Page::Conversation => pages::bot::chats::conversation(),

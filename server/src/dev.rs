@@ -139,6 +139,8 @@ async fn demo(settings: &Settings, local: bool, stop: CancellationToken) -> anyh
             region: RegionId::new(region.as_str()),
             server: server.name.clone(),
             token: TokenInput::new(bot.token()),
+            home: None,
+            standby: Vec::new(),
         });
     }
     tokio::select! {

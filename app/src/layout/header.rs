@@ -59,6 +59,8 @@ fn crumbs(ui: Ui, path: &str) -> Vec<(String, Option<String>)> {
             ("bots", 2) if part == "messages" => ui.t(keys::UI_CHATS_FIND).to_owned(),
             ("bots", 2) if part == "settings" => ui.t(keys::UI_BOTS_TAB_SETTINGS).to_owned(),
             ("bots", 2) if part == "rules" => ui.t(keys::UI_BOTS_TAB_RULES).to_owned(),
+            ("bots", 1) if part == "selection" => ui.t(keys::UI_PLAN_TITLE).to_owned(),
+            ("bots", 1) if part == "tuning" => ui.t(keys::UI_BOTS_TUNING).to_owned(),
             ("access", 1) if part == "tokens" => ui.t(keys::UI_TOKENS_TITLE).to_owned(),
             ("alerts", 1) if part == "selection" => ui.t(keys::UI_PLAN_TITLE).to_owned(),
             ("alerts", 1) if part == "silences" => ui.t(keys::UI_SILENCES_TITLE).to_owned(),

@@ -4,6 +4,7 @@
 pub mod calls;
 pub mod chats;
 pub mod messages;
+pub mod place;
 pub mod rules;
 pub mod settings;
 pub mod tabs;

@@ -4,6 +4,7 @@
 //! and is never in an address.
 
 pub mod bulk;
+pub mod tuning;
 
 use super::query;
 use crate::asked::asked;
@@ -43,6 +44,7 @@ pub fn page() -> Node {
                 <h1>{ui.t(keys::UI_BOTS_TITLE)}</h1>
                 <p class="page-state">{ui.t(keys::UI_BOTS_INTRO)}</p>
             </div>
+            <a class="button" href="/bots/tuning">{ui.t(keys::UI_BOTS_TUNING)}</a>
         </div>
         {list.show(ui, move |fleet| fleet_view(ui, fleet, flash.as_ref(), ticks))}
     }
@@ -131,6 +133,7 @@ fn row(ui: Ui, bot: &BotView, ticks: Option<Ticks>) -> Node {
         <tr class=state::condition_class(bot.condition)>
             <th scope="row">{ticks.map(|ticks| bulk::tick(ui, ticks, bot))} <a href=format!("{PATH}/{}", bot.bot)>{format!("@{}", bot.username)}</a> " " {badge(ui, bot)}
                 <div class="muted">{format!("{} · {}", ui.region(bot.region.as_str()), ui.key(&format!("bot.mode.{}", bot.mode)))}</div>
+                {elsewhere(ui, bot)}
             </th>
             <td>{state::condition(ui, bot.condition)} {why(ui, bot)}</td>
             <td>{owner(ui, bot)}{under(format!("{} {}", ui.t(keys::UI_BOTS_COLUMN_FENCE), bot.fence).into())}</td>
@@ -143,6 +146,34 @@ fn row(ui: Ui, bot: &BotView, ticks: Option<Ticks>) -> Node {
             <td class="row-actions">{actions(ui, bot, "small", PATH)}</td>
         </tr>
     }
+}
+
+/// Where it runs, when that is not where its data is, and who stands by.
+pub fn elsewhere(ui: Ui, bot: &BotView) -> Option<Node> {
+    let names = |regions: &[RegionId]| {
+        let names: Vec<String> = regions.iter().map(|region| ui.region(region.as_str())).collect();
+        names.join(", ")
+    };
+    let runs = bot.runs_in.as_ref().filter(|place| **place != bot.region);
+    let runs = runs.map(|place| {
+        let region = ui.region(place.as_str());
+        ui.tx(keys::UI_BOTS_PLACE_STANDS_IN, &[("region", &region)])
+    });
+    let standby = bot.regions.get(1..).filter(|standby| !standby.is_empty());
+    let standby =
+        standby.map(|standby| ui.tx(keys::UI_BOTS_PLACE_STANDBY_N, &[("regions", &names(standby))]));
+    if runs.is_none() && standby.is_none() {
+        return None;
+    }
+    let words: Vec<String> = runs.into_iter().chain(standby).collect();
+    // A region that stands in for its home is news; one that is its home is not.
+    let stands_in = bot
+        .runs_in
+        .as_ref()
+        .is_some_and(|place| bot.regions.first() != Some(place));
+    let class = if stands_in { "state warning" } else { "muted" };
+    let mark = stands_in.then(|| html! { <i class="mark warning" aria-hidden="true"></i> });
+    Some(html! { <div class=class>{mark}{words.join(" · ")}</div> })
 }
 
 /// A second line of a cell.
@@ -317,6 +348,7 @@ fn form(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
         return html! { <p class="notice warning">{ui.t(keys::UI_BOTS_NO_KEYS)}</p> };
     }
     let typed = |name| flash.and_then(|flash| flash.value(name)).unwrap_or_default();
+    let chosen = flash.map(super::bot::place::typed).unwrap_or_default();
     let places = regions
         .iter()
         .map(|r| choice(r.as_str(), ui.region(r.as_str()), typed("place")))
@@ -342,6 +374,11 @@ fn form(ui: Ui, fleet: &FleetView, flash: Option<&Flash>) -> Node {
                 {token_field(ui)}
                 <label class="field"><span>{ui.t(keys::UI_BOTS_FIELD_REGION)}</span><select name="place">{places}</select></label>
                 <label class="field"><span>{ui.t(keys::UI_BOTS_FIELD_SERVER)}</span><select name="server">{servers}</select></label>
+                <details class="wide" open=!typed("home").is_empty()>
+                    <summary>{ui.t(keys::UI_BOTS_PLACE)}</summary>
+                    <p class="field-help">{ui.t(keys::UI_BOTS_PLACE_ADD)}</p>
+                    <div class="token-form">{super::bot::place::fields(ui, &regions, &chosen, true)}</div>
+                </details>
                 <button class="button primary">{ui.t(keys::UI_BOTS_CHECK)}</button>
             </form>
         </section>

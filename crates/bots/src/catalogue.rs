@@ -22,7 +22,7 @@ pub enum CatalogueError {
     Database(#[from] sqlx::Error),
 }
 
-/// Writes a bot down that polls and should run. Its token is sealed under the bot's own key.
+/// Writes a bot down that polls and should run, where [`place`] would say. Its token is sealed under the bot's own key.
 ///
 /// # Errors
 /// [`CatalogueError`].
@@ -32,19 +32,22 @@ pub async fn add(
     token: &Token,
     base: &ApiBase,
     username: &str,
+    regions: &[String],
 ) -> Result<BotId, CatalogueError> {
     let bot = BotId(token.bot_id());
     let sealed = seal(keys, token).await?;
     let added = sqlx::query!(
         "WITH bot AS (
-             INSERT INTO bots (bot_id, username, token, base_url, mode, desired) VALUES ($1, $2, $3, $4, 'polling', 'running')
+             INSERT INTO bots (bot_id, username, token, base_url, mode, desired, regions)
+             VALUES ($1, $2, $3, $4, 'polling', 'running', $5)
              ON CONFLICT DO NOTHING RETURNING bot_id
          ), lease AS (INSERT INTO bot_leases (bot_id) SELECT bot_id FROM bot)
          INSERT INTO bot_cursors (bot_id) SELECT bot_id FROM bot",
         bot.0,
         username,
         sealed,
-        base.to_string()
+        base.to_string(),
+        regions
     )
     .execute(pool)
     .await?;
@@ -77,12 +80,24 @@ pub async fn replace_token(pool: &PgPool, keys: &KeyStore, token: &Token) -> Res
 /// [`CatalogueError::Unknown`].
 pub async fn want(pool: &PgPool, bot: BotId, running: bool) -> Result<(), CatalogueError> {
     let done = sqlx::query!(
-        "UPDATE bots SET desired = $2, generation = generation + 1 WHERE bot_id = $1",
+        "UPDATE bots SET desired = $2, wanted_at = now(), generation = generation + 1 WHERE bot_id = $1",
         bot.0,
         if running { "running" } else { "stopped" }
     )
     .execute(pool)
     .await?;
+    known(bot, done.rows_affected())
+}
+
+/// Says where the bot runs: its home first, then the regions that stand by, in their order; none for its data's own region alone. Whoever owns it
+/// goes on until its region is left out, or a better placed one asks for it.
+///
+/// # Errors
+/// [`CatalogueError::Unknown`].
+pub async fn place(pool: &PgPool, bot: BotId, regions: &[String]) -> Result<(), CatalogueError> {
+    let done = sqlx::query!("UPDATE bots SET regions = $2 WHERE bot_id = $1", bot.0, regions)
+        .execute(pool)
+        .await?;
     known(bot, done.rows_affected())
 }
 

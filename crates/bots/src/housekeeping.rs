@@ -47,6 +47,7 @@ pub async fn run(pool: &PgPool) -> sqlx::Result<Done> {
     .execute(pool)
     .await?
     .rows_affected();
+    crate::presence::forget(pool).await?;
     let throttles = sqlx::query!(
         "DELETE FROM bot_throttles WHERE hour < now() - make_interval(secs => $1)",
         KEPT.as_secs_f64()

@@ -19,6 +19,37 @@ fn safe(length: Duration) -> Duration {
     length.mul_f64(0.85)
 }
 
+/// How long each region that stands by waits for the one before it to take a bot: longer than a runner takes to look.
+pub const TURN: Duration = Duration::from_secs(3);
+
+/// Who owns, or wants to.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Names the process: unique among all that are alive.
+    pub name: String,
+    /// Where it runs.
+    pub region: String,
+    /// Whether that is the region of the database. Bots without an order of regions run in no other.
+    pub own: bool,
+    /// Whether Telegram can push to it. A process of another region that cannot be pushed to leaves bots with a webhook alone.
+    pub pushed: bool,
+    /// How long it waits for each region that comes before its own: [`TURN`], but for tests.
+    pub turn: Duration,
+}
+
+impl Owner {
+    /// A process of the database's own region.
+    pub fn new(name: impl Into<String>, region: impl Into<String>) -> Owner {
+        Owner {
+            name: name.into(),
+            region: region.into(),
+            own: true,
+            pushed: true,
+            turn: TURN,
+        }
+    }
+}
+
 /// A bot that this process owns.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
@@ -34,22 +65,27 @@ pub struct Lease {
 }
 
 /// Takes up to `most` bots that should run and that nobody owns, or whose owner has let its lease run out. A bot that was
-/// found invalid or failed with its present settings is left alone.
+/// found invalid or failed with its present settings is left alone. A region that only stands by waits its turn first.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn acquire(pool: &PgPool, owner: &str, most: i64, length: Duration) -> sqlx::Result<Vec<Lease>> {
+pub async fn acquire(pool: &PgPool, owner: &Owner, most: i64, length: Duration) -> sqlx::Result<Vec<Lease>> {
     let until = Instant::now() + safe(length);
     let rows = sqlx::query!(
         "WITH free AS (
              SELECT l.bot_id, l.owner AS before FROM bot_leases l JOIN bots b USING (bot_id)
              WHERE b.desired = 'running' AND l.expires_at < now()
+               -- Without a place there it is NULL, and the bot is not taken.
+               AND greatest(l.expires_at, b.wanted_at)
+                   <= now() - make_interval(secs => $7::float8 * (bot_place(b.regions, $4, $5) - 1))
+               AND (b.mode = 'polling' OR $6)
                AND NOT EXISTS (SELECT FROM bot_states s WHERE s.bot_id = l.bot_id AND s.generation = b.generation
                                                           AND s.state IN ('invalid', 'failed'))
              ORDER BY l.bot_id LIMIT $2
              FOR UPDATE OF l SKIP LOCKED
          ), taken AS (
-             UPDATE bot_leases l SET owner = $1, fence = l.fence + 1, expires_at = now() + make_interval(secs => $3)
+             UPDATE bot_leases l SET owner = $1, region = $4, recalled = false, fence = l.fence + 1,
+                                     expires_at = now() + make_interval(secs => $3)
              FROM free WHERE l.bot_id = free.bot_id
              RETURNING l.bot_id, l.fence, free.before
          ), told AS (
@@ -58,9 +94,13 @@ pub async fn acquire(pool: &PgPool, owner: &str, most: i64, length: Duration) ->
          )
          UPDATE bot_cursors c SET fence = taken.fence FROM taken WHERE c.bot_id = taken.bot_id
          RETURNING c.bot_id, c.fence, c.next_offset",
-        owner,
+        owner.name,
         most,
-        length.as_secs_f64()
+        length.as_secs_f64(),
+        owner.region,
+        owner.own,
+        owner.pushed,
+        owner.turn.as_secs_f64()
     )
     .fetch_all(pool)
     .await?;
@@ -73,6 +113,33 @@ pub async fn acquire(pool: &PgPool, owner: &str, most: i64, length: Duration) ->
             until,
         })
         .collect())
+}
+
+/// Asks for up to `most` bots back that run in a region that only stands in for this one. Their owners finish what they have and give them
+/// back; whoever asked takes them then. Only by whoever is there for good: each time costs a moment without an owner.
+///
+/// # Errors
+/// When the database is away.
+pub async fn recall(pool: &PgPool, owner: &Owner, most: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "WITH ours AS (
+             SELECT l.bot_id FROM bot_leases l JOIN bots b USING (bot_id)
+             WHERE b.desired = 'running' AND l.expires_at > now() AND NOT l.recalled
+               AND l.region IS NOT NULL AND l.region <> $1
+               AND bot_place(b.regions, $1, $2) < bot_place(b.regions, l.region, false)
+               AND (b.mode = 'polling' OR $3)
+             ORDER BY l.bot_id LIMIT $4
+             FOR UPDATE OF l SKIP LOCKED
+         )
+         UPDATE bot_leases l SET recalled = true FROM ours WHERE l.bot_id = ours.bot_id",
+        owner.region,
+        owner.own,
+        owner.pushed,
+        most
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Renews all of `leases` in one statement. Those that are not in the answer are lost: stop acting for them.
@@ -115,7 +182,7 @@ pub async fn release(pool: &PgPool, owner: &str, leases: &[Lease]) -> sqlx::Resu
     let (bots, fences) = columns(leases);
     let done = sqlx::query!(
         "WITH given AS (
-             UPDATE bot_leases l SET owner = NULL, fence = l.fence + 1, expires_at = '-infinity'
+             UPDATE bot_leases l SET owner = NULL, region = NULL, recalled = false, fence = l.fence + 1, expires_at = now()
              FROM unnest($2::bigint[], $3::bigint[]) AS mine (bot, fence)
              WHERE l.bot_id = mine.bot AND l.fence = mine.fence AND l.owner = $1
              RETURNING l.bot_id, l.fence

@@ -10,11 +10,13 @@ pub mod lease;
 pub mod observe;
 pub mod outbox;
 pub mod outlook;
+pub mod presence;
 pub mod quarantine;
 pub mod rules;
 pub mod runner;
 pub mod search;
 pub mod texts;
+pub mod tuning;
 pub mod webhook;
 
 /// A bot's number at Telegram: the part of its token before the colon. It stays when the token is replaced.

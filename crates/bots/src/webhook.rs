@@ -27,6 +27,11 @@ use tokio::time::{Instant, timeout};
 pub const SECRET_HEADER: &str = "x-telegram-bot-api-secret-token";
 /// Where pushes go, followed by the bot's number. Below `/v1/`, which a region's gateway forwards to its runner.
 pub const PATH: &str = "/v1/hooks/telegram/";
+/// Where Telegram pushes to for a bot, below the address of a region.
+pub fn url(base: &str, bot: BotId) -> String {
+    format!("{}{PATH}{}", base.trim_end_matches('/'), bot.0)
+}
+
 /// Telegram's updates have 512 KiB at most.
 const LARGEST_BODY: usize = 1 << 20;
 /// How many pushes are under way in one process at most. Telegram keeps the others.
@@ -119,6 +124,15 @@ impl Webhooks {
         response
     }
 
+    /// Whether a bot is one of this cell's that are pushed to. One that is remembered costs nothing.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn knows(&self, bot: BotId) -> Result<bool, Arc<sqlx::Error>> {
+        let hooked = self.hooked.try_get_with(bot, self.look_up(bot)).await?;
+        Ok(hooked.is_some())
+    }
+
     async fn take<B>(&self, request: Request<B>) -> Result<(), StatusCode>
     where
         B: http_body::Body<Data: Send> + Send,
@@ -127,14 +141,7 @@ impl Webhooks {
         if request.method() != Method::POST {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let bot = request
-            .uri()
-            .path()
-            .rsplit('/')
-            .next()
-            .and_then(|number| number.parse().ok())
-            .map(BotId)
-            .ok_or(StatusCode::UNAUTHORIZED)?;
+        let bot = bot_of(&request).ok_or(StatusCode::UNAUTHORIZED)?;
         // Before anything is read or remembered for whoever has no secret.
         let secret = request
             .headers()
@@ -215,6 +222,16 @@ impl Webhooks {
             Err(error) => Err(away(bot, &error.to_string())),
         }
     }
+}
+
+/// Whom a push is for; nobody without a secret, so that whoever has none makes no work.
+pub fn pushed_to<B>(request: &Request<B>) -> Option<BotId> {
+    bot_of(request).filter(|_| request.headers().contains_key(SECRET_HEADER))
+}
+
+fn bot_of<B>(request: &Request<B>) -> Option<BotId> {
+    let number = request.uri().path().rsplit('/').next()?;
+    number.parse().ok().map(BotId)
 }
 
 fn away(bot: BotId, why: &str) -> StatusCode {

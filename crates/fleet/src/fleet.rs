@@ -126,11 +126,14 @@ pub(crate) fn view(
         pending,
         since: row.waits_since,
     });
+    let regions = row.places(region);
     let time_to_loss = waiting.and_then(|waiting| waiting.time_to_loss(now));
     BotView {
         bot: row.bot_id,
         username: row.username,
         region: region.clone(),
+        regions,
+        runs_in: row.runs_in.map(RegionId::new),
         simulator: server.is_some_and(|server| server.simulator),
         server: server.map_or(row.base_url, |server| server.name.clone()),
         mode,

@@ -13,18 +13,20 @@ mod queries;
 mod rules;
 mod store;
 mod tokens;
+mod tuning;
 mod watch;
 
 pub use config::{Cell, ConfigError, FleetConfig, Server, key_store};
 
 use arc_swap::ArcSwap;
 use bagua_bots::texts::{self, Entry};
-use bagua_bots::webhook::PATH;
+use bagua_bots::{BotId, webhook};
 use bagua_core::{Clock, ConsoleHandle, ConsoleParts, LiveHub, Registry};
 use bagua_model::bots::bulk::ChangeBots;
 use bagua_model::bots::calls::{DiscardQuarantine, GiveUpCalls, ListCalls, ReplayQuarantine, ResendCalls};
 use bagua_model::bots::chats::{ListChats, ListMessages, SearchMessages};
 use bagua_model::bots::rules::{ListRuleVersions, ListRules, OrderRules, RemoveRule, TryRule, WriteRule};
+use bagua_model::bots::tuning::{GetTuning, MoveBot, TuneBots};
 use bagua_model::bots::{
     AddBot, ConfigureBot, GetBot, GetUpdate, ListBots, ReadBot, ReplaceToken, RestartBot, StartBot, StopBot,
     TailBot,
@@ -104,8 +106,7 @@ impl Room {
     /// Where Telegram reaches a bot of a region; nothing where the settings name no address.
     fn push_url(&self, region: &RegionId, bot: i64) -> Option<String> {
         let cell = self.config.cells.iter().find(|cell| cell.region == *region)?;
-        let base = cell.webhook_url.as_deref()?.trim_end_matches('/');
-        Some(format!("{base}{PATH}{bot}"))
+        Some(webhook::url(cell.webhook_url.as_deref()?, BotId(bot)))
     }
 }
 
@@ -143,5 +144,8 @@ pub fn register(registry: &mut Registry, room: Arc<Room>) {
         .operation::<StopBot>(Arc::clone(&room))
         .operation::<RestartBot>(Arc::clone(&room))
         .operation::<ConfigureBot>(Arc::clone(&room))
+        .operation::<MoveBot>(Arc::clone(&room))
+        .query::<GetTuning>(Arc::clone(&room))
+        .operation::<TuneBots>(Arc::clone(&room))
         .operation::<ReplaceToken>(room);
 }

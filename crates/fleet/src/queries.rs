@@ -50,7 +50,12 @@ impl Room {
         let pushed = row.mode() == BotMode::Webhook;
         BotSettings {
             update_kinds: row.update_kinds.clone(),
-            webhook_url: row.webhook_url.clone().filter(|_| pushed),
+            // Another region is pushed to where it is, as its owner tells Telegram.
+            webhook_url: match row.runs_in.as_deref().filter(|place| *place != region.as_str()) {
+                Some(place) => self.push_url(&RegionId::new(place), row.bot_id),
+                None => row.webhook_url.clone(),
+            }
+            .filter(|_| pushed),
             push_url: self.push_url(region, row.bot_id),
             kinds: Kind::KNOWN.iter().map(|kind| kind.name().to_owned()).collect(),
             generation: row.generation,

@@ -3,6 +3,7 @@
 use bagua_bots::BotId;
 use bagua_bots::fleet::{self, Happened};
 use bagua_model::bots::{BotChange, BotCondition, BotDesired, BotEvent, BotMode};
+use bagua_model::region::RegionId;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -20,6 +21,10 @@ pub struct Row {
     pub next_offset: i64,
     /// Nobody when the lease has ended.
     pub owner: Option<String>,
+    /// Where it runs.
+    pub runs_in: Option<String>,
+    /// Where it shall run; empty: in its data's region.
+    pub regions: Vec<String>,
     pub state: Option<String>,
     pub class: Option<String>,
     pub detail: Option<String>,
@@ -50,6 +55,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// Where it shall run, its home first. Never empty.
+    pub fn places(&self, region: &RegionId) -> Vec<RegionId> {
+        if self.regions.is_empty() {
+            return vec![region.clone()];
+        }
+        self.regions.iter().map(RegionId::new).collect()
+    }
+
     /// What is wanted.
     pub fn desired(&self) -> BotDesired {
         // The table's CHECK knows the same two words.
@@ -109,6 +122,7 @@ pub async fn bots(pool: &PgPool, bot: Option<i64>) -> sqlx::Result<Vec<Row>> {
         Row,
         r#"SELECT b.bot_id, b.username, b.base_url, b.mode, b.desired, b.generation, b.created_at, l.fence, c.next_offset,
                   CASE WHEN l.expires_at > now() THEN l.owner END AS owner,
+                  CASE WHEN l.expires_at > now() THEN l.region END AS runs_in, b.regions,
                   s.state AS "state?", s.class, s.detail, s.since AS "since?", s.fence AS "state_fence?",
                   s.generation AS "state_generation?", b.update_kinds, b.webhook_url,
                   v.at AS "asked_at?", v.pending AS "pending?", v.url AS "seen_url?", v.update_kinds AS "seen_kinds?",
@@ -234,6 +248,8 @@ mod tests {
             fence: 5,
             next_offset: 0,
             owner: owner.map(str::to_owned),
+            runs_in: None,
+            regions: Vec::new(),
             state: state.map(|s| s.0.to_owned()),
             class: None,
             detail: None,

@@ -7,7 +7,7 @@ mod terms;
 
 pub use envelope::{DataKey, KeyId, SealError, Sealed};
 pub use master::{MasterKey, MasterKeyError};
-pub use store::{KeyError, KeyStore, Subject, SubjectKind};
+pub use store::{KeyError, KeyStore, Reads, Subject, SubjectKind};
 pub use terms::TermKey;
 
 /// How long a process may go on with what it remembers of the key store. A retired key seals nothing new after this

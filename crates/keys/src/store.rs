@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{CryptoRng, RngCore, SeedableRng as _};
 use sqlx::PgPool;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
@@ -90,6 +91,19 @@ pub struct KeyStore {
     current: Cache<Subject, DataKey>,
     by_id: Cache<KeyId, DataKey>,
     pub(crate) terms: Cache<i64, TermKey>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// Look-ups of data keys since a store was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Remembered.
+    pub hits: u64,
+    /// Asked for in the database.
+    pub misses: u64,
+    /// How many keys are remembered now, of both ways of looking them up; a little late.
+    pub entries: u64,
 }
 
 struct Row {
@@ -125,7 +139,24 @@ impl KeyStore {
                 .max_capacity(remembered)
                 .time_to_live(MEMORY)
                 .build(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         })
+    }
+
+    /// How often keys were remembered.
+    pub fn reads(&self) -> Reads {
+        Reads {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            entries: self.current.entry_count() + self.by_id.entry_count(),
+        }
+    }
+
+    fn count(&self, hits: usize, misses: usize) {
+        for (counter, n) in [(&self.hits, hits), (&self.misses, misses)] {
+            counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
     }
 
     /// A generator of its own for a caller that seals much, so that it does not wait for others.
@@ -148,6 +179,7 @@ impl KeyStore {
                 None => missing.push(*subject),
             }
         }
+        self.count(found.len(), missing.len());
         if missing.is_empty() {
             return Ok(found);
         }
@@ -260,8 +292,10 @@ impl KeyStore {
     /// [`KeyError::Destroyed`] when it is gone for good, and others.
     pub async fn by_id(&self, id: KeyId) -> Result<DataKey, KeyError> {
         if let Some(key) = self.by_id.get(&id) {
+            self.count(1, 0);
             return Ok(key);
         }
+        self.count(0, 1);
         let row = sqlx::query_as!(
             Row,
             "SELECT id, subject_kind, subject_id, master, wrapped FROM data_keys WHERE id = $1",

@@ -14,6 +14,7 @@ pub mod calls;
 pub mod chats;
 pub mod rules;
 mod settings;
+pub mod tuning;
 mod updates;
 
 pub use settings::{BotSettings, ConfigureBot, SeenSettings};
@@ -75,6 +76,10 @@ pub struct BotView {
     pub username: String,
     /// Whose data database it lives in.
     pub region: RegionId,
+    /// Where it runs: its home first, then the regions that stand by, in their order. Never empty.
+    pub regions: Vec<RegionId>,
+    /// Where its owner runs; nothing while nobody owns it.
+    pub runs_in: Option<RegionId>,
     /// Name of its Bot API server; the address where the settings do not name it.
     pub server: String,
     /// Whether that only stands in for Telegram.
@@ -309,6 +314,15 @@ fn bot_target(bot: i64, region: &RegionId) -> Target {
     }
 }
 
+/// A bot that may run in other regions than that of its data is a matter of all regions.
+fn placed_target(bot: i64, region: &RegionId, home: Option<&RegionId>, standby: &[RegionId]) -> Target {
+    let mut target = bot_target(bot, region);
+    if home.into_iter().chain(standby).any(|place| place != region) {
+        target.scope.region = None;
+    }
+    target
+}
+
 /// `bot.add`: writes a bot down that polls and should run. Its token is asked at the server whose bot it is, and is
 /// sealed before anything is recorded: nobody reads it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -321,6 +335,12 @@ pub struct AddBot {
     pub server: String,
     /// The token, as BotFather gives it.
     pub token: TokenInput,
+    /// Where it shall run; nothing for the region of its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<RegionId>,
+    /// Which regions take it over, in this order, while its home does not run it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standby: Vec<RegionId>,
 }
 
 impl Operation for AddBot {
@@ -333,7 +353,7 @@ impl Operation for AddBot {
     type Outcome = String;
 
     fn target(&self) -> Target {
-        bot_target(self.token.bot(), &self.region)
+        placed_target(self.token.bot(), &self.region, self.home.as_ref(), &self.standby)
     }
 }
 

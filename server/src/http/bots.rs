@@ -9,36 +9,28 @@ use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bagua_app::context::Flash;
 use bagua_model::bots::rules::{RuleForm, WriteRule};
+use bagua_model::bots::tuning::{MoveBot, TuneBots, Tuning};
 use bagua_model::bots::{AddBot, BotMode, ConfigureBot, ReplaceToken, TokenInput};
 use bagua_model::failure::Failure;
 use bagua_model::operation::PlanView;
 use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
 use bagua_model::verbs::Operation;
-use serde::Deserialize;
-
-/// Fields of `POST /bots` and `POST /bots/{bot}`.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub struct Typed {
-    /// Not `region`: in an address that is the scope of the whole console.
-    place: String,
-    server: String,
-    token: String,
-}
 
 /// `POST /bots`: to the plan of adding the bot, or back with what was wrong.
 pub async fn add(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
-    Form(typed): Form<Typed>,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let operation = AddBot {
-        region: RegionId::new(typed.place.as_str()),
-        server: typed.server.clone(),
-        token: TokenInput::new(typed.token.trim()),
+        region: place(&fields),
+        server: said(&fields, "server"),
+        token: TokenInput::new(said(&fields, "token").trim()),
+        home: chosen(&fields, "home").next(),
+        standby: chosen(&fields, "standby").collect(),
     };
-    let back = Back::without_token("/bots", &typed);
+    let back = Back::without_token("/bots", fields);
     plan(state, identity, back, Ok(operation)).await
 }
 
@@ -47,15 +39,15 @@ pub async fn replace(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
     Path(bot): Path<i64>,
-    Form(typed): Form<Typed>,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let operation = ReplaceToken {
         bot,
-        region: RegionId::new(typed.place.as_str()),
-        token: TokenInput::new(typed.token.trim()),
+        region: place(&fields),
+        token: TokenInput::new(said(&fields, "token").trim()),
     };
     let path = format!("/bots/{bot}");
-    let back = Back::without_token(&path, &typed);
+    let back = Back::without_token(&path, fields);
     plan(state, identity, back, Ok(operation)).await
 }
 
@@ -120,10 +112,82 @@ fn settings(bot: i64, fields: &[(String, String)]) -> Result<ConfigureBot, Failu
     }
     Ok(ConfigureBot {
         bot,
-        region: RegionId::new(said(fields, "place")),
+        region: place(fields),
         mode,
         update_kinds: if chosen { update_kinds } else { Vec::new() },
     })
+}
+
+/// `POST /bots/{bot}/place`: to the plan of setting where it runs.
+pub async fn move_to(
+    State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
+    Path(bot): Path<i64>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Response {
+    let region = place(&fields);
+    let operation = MoveBot {
+        bot,
+        home: chosen(&fields, "home").next().unwrap_or_else(|| region.clone()),
+        standby: chosen(&fields, "standby").collect(),
+        region,
+    };
+    let back = Back {
+        path: &format!("/bots/{bot}/settings"),
+        form: &format!("bots/{bot}/place"),
+        values: fields,
+    };
+    plan(state, identity, back, Ok(operation)).await
+}
+
+/// `POST /bots/tuning`: to the plan of setting how the processes of a region work.
+pub async fn tune(
+    State(state): State<AppState>,
+    Extension(identity): Extension<Identity>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Response {
+    let region = place(&fields);
+    let operation = tuning(&fields).map(|tuning| TuneBots {
+        region: region.clone(),
+        tuning,
+    });
+    let back = Back {
+        path: "/bots/tuning",
+        form: &format!("bots/tuning/{region}"),
+        values: fields,
+    };
+    plan(state, identity, back, operation).await
+}
+
+/// A field that is not there is as usual; one that is no number is refused where it stands.
+fn tuning(fields: &[(String, String)]) -> Result<Tuning, Failure> {
+    let mut tuning = Tuning::default();
+    for knob in Tuning::KNOBS {
+        let Some((_, typed)) = fields.iter().find(|(field, _)| field == knob.name) else {
+            continue;
+        };
+        let value = typed.trim().parse().map_err(|_| {
+            let text = Text::new(keys::BOTS_KNOB_RANGE)
+                .with("least", knob.least)
+                .with("most", knob.most);
+            Failure::field(knob.name, text)
+        })?;
+        tuning.set(knob.name, value);
+    }
+    Ok(tuning)
+}
+
+/// The region of the data. Its field is not called `region`: in an address that is the scope of the whole console.
+fn place(fields: &[(String, String)]) -> RegionId {
+    RegionId::new(said(fields, "place"))
+}
+
+/// The regions that were chosen in the fields of a name; an empty one is none.
+fn chosen(fields: &[(String, String)], name: &'static str) -> impl Iterator<Item = RegionId> {
+    let fields = fields
+        .iter()
+        .filter(move |(field, value)| field == name && !value.is_empty());
+    fields.map(|(_, value)| RegionId::new(value.as_str()))
 }
 
 /// What stands in a field; nothing where there is none.
@@ -141,14 +205,12 @@ struct Back<'a> {
 
 impl<'a> Back<'a> {
     /// A form with a token comes back without it: whoever typed it wrong types it again.
-    fn without_token(path: &'a str, typed: &Typed) -> Back<'a> {
-        let values = [("place", &typed.place), ("server", &typed.server)];
+    fn without_token(path: &'a str, mut values: Vec<(String, String)>) -> Back<'a> {
+        values.retain(|(name, _)| name != "token");
         Back {
             path,
             form: &path[1..],
-            values: values
-                .map(|(name, value)| (name.to_owned(), value.clone()))
-                .into(),
+            values,
         }
     }
 }

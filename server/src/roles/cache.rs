@@ -1,9 +1,12 @@
 //! The runner's cache in Redis. Whatever happens to Redis, a request is answered: slower, and marked as degraded.
 
 use anyhow::Context as _;
+use bagua_bots::presence::Reads;
 use metrics::{counter, gauge, histogram};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -40,11 +43,12 @@ impl Read {
 pub struct Cache {
     client: Client,
     connection: Mutex<Option<MultiplexedConnection>>,
+    reads: Arc<Reads>,
 }
 
 impl Cache {
     /// Connects to nothing yet.
-    pub fn new(url: &str) -> anyhow::Result<Cache> {
+    pub fn new(url: &str, reads: Arc<Reads>) -> anyhow::Result<Cache> {
         // The cause may quote the address, and the address holds the password.
         let client = Client::open(url)
             .ok()
@@ -52,6 +56,7 @@ impl Cache {
         Ok(Cache {
             client,
             connection: Mutex::new(None),
+            reads,
         })
     }
 
@@ -64,6 +69,12 @@ impl Cache {
             Err(reason) => Read::Away(reason),
         };
         counter!("cache_requests_total", "result" => read.label()).increment(1);
+        let count = match &read {
+            Read::Hit(_) => &self.reads.hits,
+            Read::Miss => &self.reads.misses,
+            Read::Away(_) => &self.reads.errors,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         histogram!("cache_request_duration_seconds").record(started.elapsed());
         read
     }

@@ -15,6 +15,7 @@ use http::StatusCode;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ struct Runner {
     since: OffsetDateTime,
     database: CellDatabase,
     cache: Cache,
+    shared: Arc<bots::Shared>,
 }
 
 /// Runs the worker of `region` until `stop`. A database or Redis that is away delays nothing: the runner listens,
@@ -46,18 +48,20 @@ pub async fn runner(settings: &Settings, region: &str, stop: CancellationToken) 
     describe();
     let listener = listener::bind(loopback(component)).await?;
     let name = format!("{}:{}", host_name(), component.port);
+    let shared = Arc::new(bots::Shared::default());
     let runner = Arc::new(Runner {
         region: region.to_owned(),
         since: OffsetDateTime::now_utc(),
         database: CellDatabase::new(cell.url.expose(), region, &name)?,
-        cache: Cache::new(settings.redis.url.expose())?,
+        cache: Cache::new(settings.redis.url.expose(), Arc::clone(&shared.redis))?,
+        shared,
         name,
     });
     let beating = tokio::spawn({
         let (runner, stop) = (Arc::clone(&runner), stop.clone());
         async move { runner.database.keep_beating(stop).await }
     });
-    let bots = bots::Bots::new(settings, region)?;
+    let bots = bots::Bots::new(settings, region, Arc::clone(&runner.shared))?;
     let pushes = bots.as_ref().map(bots::Bots::pushes).unwrap_or_default();
     let runs_bots = tokio::spawn({
         let (runner, stop) = (Arc::clone(&runner), stop.clone());
@@ -204,7 +208,12 @@ impl Runner {
                 if reason.is_none()
                     && let Ok(text) = serde_json::to_string(&identity)
                 {
-                    self.cache.put(&key, &text, IDENTITY_LIFETIME).await;
+                    let set = self.shared.redis_seconds.load(Ordering::Relaxed);
+                    let lifetime = match set {
+                        0 => IDENTITY_LIFETIME,
+                        seconds => Duration::from_secs(seconds),
+                    };
+                    self.cache.put(&key, &text, lifetime).await;
                 }
                 identity
             }

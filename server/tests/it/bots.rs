@@ -3,6 +3,7 @@
 use crate::support::{AWAY, Ground, HOME, House, Somebody, head, text};
 use anyhow::Context as _;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
+use bagua_bots::lease::Owner;
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
 use bagua_bots::search::Indexer;
 use bagua_model::access::Role;
@@ -111,7 +112,7 @@ impl Land {
             look: Duration::from_millis(100),
             poll_seconds: 1,
             observe: Duration::from_millis(500),
-            ..RunnerConfig::new(owner)
+            ..RunnerConfig::new(Owner::new(owner, HOME))
         };
         let stop = CancellationToken::new();
         let indexer = Indexer {

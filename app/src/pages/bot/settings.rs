@@ -1,5 +1,6 @@
 //! `/bots/{bot}/settings`: how updates come and which, as it is wanted and as Telegram says that it is.
 
+use super::place;
 use super::tabs::tabs;
 use crate::asked::asked;
 use crate::context::Flash;
@@ -24,14 +25,16 @@ pub fn page() -> Node {
     let bot = move || id.get().parse::<i64>().unwrap_or(0);
     let flash =
         crate::info().with_value(|info| flash_of(info, &format!("bots/{}/settings", id.get_untracked())));
+    let placed =
+        crate::info().with_value(|info| flash_of(info, &format!("bots/{}/place", id.get_untracked())));
     let detail = asked(move || (GetBot { bot: bot() }, live.bots.get()));
     html! {
         {Node::follows(move || tabs(ui, &id.get(), "/settings"))}
-        {detail.page(ui, move |detail| whole(ui, detail, flash.as_ref()))}
+        {detail.page(ui, move |detail| whole(ui, detail, flash.as_ref(), placed.as_ref()))}
     }
 }
 
-fn whole(ui: Ui, detail: &BotDetail, flash: Option<&Flash>) -> Node {
+fn whole(ui: Ui, detail: &BotDetail, flash: Option<&Flash>, placed: Option<&Flash>) -> Node {
     let name = format!("@{} · {}", detail.bot.username, ui.t(keys::UI_BOTS_TAB_SETTINGS));
     html! {
         {title(name.clone())}
@@ -45,6 +48,7 @@ fn whole(ui: Ui, detail: &BotDetail, flash: Option<&Flash>) -> Node {
             <h2>{ui.t(keys::UI_BOTS_SET)}</h2>
             {compared(ui, detail)}
         </section>
+        {place::form(ui, &detail.bot, placed)}
         {form(ui, detail, flash)}
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
+use bagua_bots::lease::Owner;
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
 use bagua_bots::{BotId, catalogue, counts};
 use bagua_keys::{KeyStore, MasterKey};
@@ -75,7 +76,7 @@ fn config(owner: &str) -> RunnerConfig {
     RunnerConfig {
         // The simulator throttles nobody who comes anew, and the start is not what is measured.
         take: 500,
-        ..RunnerConfig::new(owner)
+        ..RunnerConfig::new(Owner::new(owner, "here"))
     }
 }
 
@@ -93,7 +94,7 @@ impl Ground {
         for _ in 0..bots {
             let bot = ground.sim.add_bot(&NewBot::default())?;
             let (token, base) = (Token::parse(&bot.token())?, ApiBase::parse(&ground.sim.url())?);
-            catalogue::add(&ground.data.app, &ground.keys, &token, &base, "bench_bot").await?;
+            catalogue::add(&ground.data.app, &ground.keys, &token, &base, "bench_bot", &[]).await?;
             ground.bots.push(bot);
         }
         Ok(ground)

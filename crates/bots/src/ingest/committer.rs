@@ -8,6 +8,7 @@ use super::{Batch, Committed, IngestError, Way};
 use metrics::{counter, histogram};
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -49,6 +50,25 @@ pub struct Committer {
     lanes: Arc<[mpsc::UnboundedSender<Waiting>]>,
     room: Arc<Semaphore>,
     most: usize,
+    sums: Arc<Sums>,
+}
+
+/// What was committed since the writers began.
+#[derive(Debug, Default)]
+struct Sums {
+    commits: AtomicU64,
+    updates: AtomicU64,
+}
+
+/// What a committer has done, and what waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Transactions since it began.
+    pub commits: u64,
+    /// Updates in them.
+    pub updates: u64,
+    /// Bytes of raw updates that wait.
+    pub waiting: usize,
 }
 
 /// The time, as the caller's clock tells it.
@@ -57,11 +77,18 @@ pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 impl Committer {
     /// Starts the writers on `pool`. `now` is asked once a transaction, for the time at which its updates were received.
     pub fn start(pool: &PgPool, config: CommitterConfig, now: Now) -> Committer {
+        let sums = Arc::new(Sums::default());
         let lanes = (0..config.writers.max(1))
             .map(|_| {
                 // Bounded by the bytes that `room` lets in, not by a count.
                 let (lane, waiting) = mpsc::unbounded_channel();
-                tokio::spawn(write(pool.clone(), config, now.clone(), waiting));
+                tokio::spawn(write(
+                    pool.clone(),
+                    config,
+                    now.clone(),
+                    waiting,
+                    Arc::clone(&sums),
+                ));
                 lane
             })
             .collect();
@@ -69,6 +96,16 @@ impl Committer {
             lanes,
             room: Arc::new(Semaphore::new(config.bytes.min(Semaphore::MAX_PERMITS))),
             most: config.bytes,
+            sums,
+        }
+    }
+
+    /// What it has done, and what waits.
+    pub fn measure(&self) -> Measured {
+        Measured {
+            commits: self.sums.commits.load(Ordering::Relaxed),
+            updates: self.sums.updates.load(Ordering::Relaxed),
+            waiting: self.most.saturating_sub(self.room.available_permits()),
         }
     }
 
@@ -108,6 +145,7 @@ async fn write(
     config: CommitterConfig,
     now: Now,
     mut waiting: mpsc::UnboundedReceiver<Waiting>,
+    sums: Arc<Sums>,
 ) {
     let mut next = None;
     loop {
@@ -135,7 +173,11 @@ async fn write(
             rows += one.batch.rows.len();
             group.push(one);
         }
-        commit(&pool, config, now(), group, rows).await;
+        if commit(&pool, config, now(), group, rows).await {
+            sums.commits.fetch_add(1, Ordering::Relaxed);
+            sums.updates
+                .fetch_add(u64::try_from(rows).unwrap_or_default(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -143,13 +185,14 @@ fn polled(waiting: &Waiting) -> bool {
     matches!(waiting.batch.way, Way::Polled { .. })
 }
 
+/// Returns whether it was committed.
 async fn commit(
     pool: &PgPool,
     config: CommitterConfig,
     at: OffsetDateTime,
     group: Vec<Waiting>,
     rows: usize,
-) {
+) -> bool {
     let started = Instant::now();
     let (batches, answers): (Vec<_>, Vec<_>) = group
         .into_iter()
@@ -174,6 +217,7 @@ async fn commit(
                 // Whoever asked may have gone; what was committed stays committed.
                 let _ = answer.send(committed.ok_or(IngestError::FenceLost));
             }
+            true
         }
         Err(error) => {
             tracing::warn!(
@@ -185,6 +229,7 @@ async fn commit(
             for (answer, _room) in answers {
                 let _ = answer.send(Err(IngestError::Database(error.clone())));
             }
+            false
         }
     }
 }

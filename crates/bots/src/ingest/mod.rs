@@ -4,7 +4,7 @@ mod committer;
 mod fresh;
 mod store;
 
-pub use committer::{Committer, CommitterConfig, Now};
+pub use committer::{Committer, CommitterConfig, Measured, Now};
 pub(crate) use fresh::{Fresh, Group, Missed};
 
 use crate::{BotId, Fence};
@@ -126,6 +126,11 @@ pub struct Ingest {
 }
 
 impl Ingest {
+    /// What was committed, and what waits.
+    pub fn measure(&self) -> Measured {
+        self.committer.measure()
+    }
+
     /// Seals with `keys`, stores through `committer`.
     pub fn new(keys: Arc<KeyStore>, committer: Committer) -> Ingest {
         Ingest {

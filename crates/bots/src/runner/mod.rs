@@ -16,11 +16,13 @@ pub use bot::End;
 pub(crate) use read::plain;
 pub use read::{Read, read};
 
-use crate::ingest::Ingest;
-use crate::lease::{self, LEASE, Lease};
+use crate::ingest::{Ingest, Measured};
+use crate::lease::{self, LEASE, Lease, Owner};
+use crate::presence;
 use crate::texts::{self, Texts};
 use crate::{BotId, Fence};
 use bagua_keys::KeyStore;
+use bagua_model::bots::tuning::{CacheFigures, RunnerFigures};
 use bagua_telegram::Transport;
 use metrics::{counter, gauge};
 use sqlx::PgPool;
@@ -38,14 +40,23 @@ const INTENSITY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often the depths of queues are measured.
 const MEASURE: Duration = Duration::from_secs(10);
+/// How often it is said that this process is there.
+const ANNOUNCE: Duration = Duration::from_secs(5);
 /// How often partitions are made ahead and old lines go.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
 /// How a runner works.
 #[derive(Clone, Debug)]
 pub struct RunnerConfig {
-    /// Names this process in leases: unique among all that are alive.
-    pub owner: String,
+    /// This process.
+    pub owner: Owner,
+    /// The region of the database, as a label of series: a process may own bots of several.
+    pub cell: String,
+    /// Address below which Telegram reaches this process's region, where that is not the database's own: bots that it stands in for are pushed
+    /// to here, and not at the address that is written down.
+    pub push_base: Option<String>,
+    /// How long it has been there before it asks bots back from regions that stood in for its own.
+    pub settle: Duration,
     /// How long a lease lives without renewal; it is renewed after a third of it.
     pub lease: Duration,
     /// How many bots it owns at most.
@@ -54,6 +65,12 @@ pub struct RunnerConfig {
     pub look: Duration,
     /// How many bots it takes at most with each look: a start of all bots at once is what Telegram's servers throttle.
     pub take: usize,
+    /// How many calls of one bot are under way at once.
+    pub calls: usize,
+    /// With which version of the tuning it works, for whoever asks; 0 for the usual values.
+    pub tuning: i64,
+    /// Look-ups in Redis, where this process makes some.
+    pub redis: Option<Arc<presence::Reads>>,
     /// Seconds that a poll may wait; 50 at most.
     pub poll_seconds: u16,
     /// Pause after the first failure of a call; it doubles up to 30 s. Not under 500 ms: Telegram punishes a poll
@@ -67,13 +84,19 @@ pub struct RunnerConfig {
 
 impl RunnerConfig {
     /// The usual settings.
-    pub fn new(owner: impl Into<String>) -> RunnerConfig {
+    pub fn new(owner: Owner) -> RunnerConfig {
         RunnerConfig {
-            owner: owner.into(),
+            cell: owner.region.clone(),
+            owner,
+            push_base: None,
+            settle: Duration::from_secs(30),
             lease: LEASE,
             most: 2_000,
             look: Duration::from_secs(2),
             take: 20,
+            calls: 16,
+            tuning: 0,
+            redis: None,
             poll_seconds: 50,
             pause: Duration::from_millis(500),
             observe: Duration::from_secs(30),
@@ -125,8 +148,13 @@ pub struct Runner {
     tasks: JoinSet<(BotId, End)>,
     ids: HashMap<Id, BotId>,
     faults: HashMap<BotId, VecDeque<Instant>>,
+    since: Instant,
     renewed: Instant,
     measured: Instant,
+    /// When it was last said that this process is there.
+    announced: Option<Instant>,
+    /// What had been committed then.
+    committed: Measured,
 }
 
 impl Runner {
@@ -141,8 +169,11 @@ impl Runner {
             tasks: JoinSet::new(),
             ids: HashMap::new(),
             faults: HashMap::new(),
+            since: Instant::now(),
             renewed: Instant::now(),
             measured: Instant::now(),
+            announced: None,
+            committed: Measured::default(),
         }
     }
 
@@ -176,6 +207,9 @@ impl Runner {
         if self.renewed.elapsed() >= self.config.lease / 3 && !self.held.is_empty() {
             self.renew().await;
         }
+        if self.announced.is_none_or(|at| at.elapsed() >= ANNOUNCE) {
+            self.announce().await;
+        }
         self.read_texts().await;
         if let Err(error) = self.follow_settings().await {
             away("settings", &error);
@@ -194,8 +228,42 @@ impl Runner {
                 Ok(leases) => self.begin(leases).await,
                 Err(error) => away("acquire", &error),
             }
+            if self.since.elapsed() >= self.config.settle
+                && let Err(error) = lease::recall(&self.parts.pool, &self.config.owner, most).await
+            {
+                away("recall", &error);
+            }
         }
-        gauge!("tg_bots_owned").set(u32::try_from(self.held.len()).unwrap_or(u32::MAX));
+        gauge!("tg_bots_owned", "cell" => self.config.cell.clone())
+            .set(u32::try_from(self.held.len()).unwrap_or(u32::MAX));
+    }
+
+    async fn announce(&mut self) {
+        self.announced = Some(Instant::now());
+        let committed = self.parts.ingest.measure();
+        let before = std::mem::replace(&mut self.committed, committed);
+        let keys = self.parts.keys.reads();
+        let open = self.parts.pool.size();
+        let commits = committed.commits - before.commits;
+        let figures = RunnerFigures {
+            bots: u32::try_from(self.held.len()).unwrap_or(u32::MAX),
+            tuning: self.config.tuning,
+            busy: open.saturating_sub(u32::try_from(self.parts.pool.num_idle()).unwrap_or(u32::MAX)),
+            open,
+            waiting: u64::try_from(committed.waiting).unwrap_or(u64::MAX),
+            group: (commits > 0).then(|| (committed.updates - before.updates) as f64 / commits as f64),
+            commits: committed.commits,
+            keys: CacheFigures {
+                hits: keys.hits,
+                misses: keys.misses,
+                errors: 0,
+                entries: Some(keys.entries),
+            },
+            redis: self.config.redis.as_ref().map(|reads| reads.figures()),
+        };
+        if let Err(error) = presence::announce(&self.parts.pool, &self.config.owner, &figures).await {
+            away("presence", &error);
+        }
     }
 
     /// Texts of the catalogues that have come since.
@@ -213,7 +281,12 @@ impl Runner {
         // An answer that comes after the leases' end is worth nothing.
         let kept = match timeout(
             self.config.lease / 4,
-            lease::renew(&self.parts.pool, &self.config.owner, &mine, self.config.lease),
+            lease::renew(
+                &self.parts.pool,
+                &self.config.owner.name,
+                &mine,
+                self.config.lease,
+            ),
         )
         .await
         {
@@ -250,7 +323,7 @@ impl Runner {
         if mine.is_empty() {
             return Ok(());
         }
-        let wanted = store::wanted(&self.parts.pool, &mine).await?;
+        let wanted = store::wanted(&self.parts.pool, &self.config.owner, &mine).await?;
         for (bot, held) in &mut self.held {
             if held.then != Then::Again {
                 continue;
@@ -276,10 +349,10 @@ impl Runner {
         if self.measured.elapsed() >= MEASURE {
             self.measured = Instant::now();
             let depths = store::depths(&self.parts.pool, &mine).await?;
-            gauge!("pending_updates").set(depths.pending as f64);
-            gauge!("update_work_depth").set(depths.work as f64);
-            gauge!("outbox_depth").set(depths.outbox as f64);
-            gauge!("outbox_uncertain").set(depths.uncertain as f64);
+            gauge!("pending_updates", "cell" => self.config.cell.clone()).set(depths.pending as f64);
+            gauge!("update_work_depth", "cell" => self.config.cell.clone()).set(depths.work as f64);
+            gauge!("outbox_depth", "cell" => self.config.cell.clone()).set(depths.outbox as f64);
+            gauge!("outbox_uncertain", "cell" => self.config.cell.clone()).set(depths.uncertain as f64);
         }
         for bot in store::restless(&self.parts.pool, &mine).await? {
             if let Some(held) = self.held.get(&BotId(bot)) {
@@ -314,7 +387,10 @@ impl Runner {
         }
     }
 
-    fn spawn(&mut self, lease: Lease, settings: store::Settings) {
+    fn spawn(&mut self, lease: Lease, mut settings: store::Settings) {
+        if let (Some(base), Some(hook)) = (&self.config.push_base, &mut settings.webhook) {
+            hook.url = crate::webhook::url(base, lease.bot);
+        }
         let (sender, receiver) = watch::channel(lease);
         let stop = CancellationToken::new();
         let wake = Arc::new(bot::Wake::default());
@@ -411,7 +487,7 @@ impl Runner {
     }
 
     async fn give_back(&self, leases: &[Lease]) {
-        if let Err(error) = lease::release(&self.parts.pool, &self.config.owner, leases).await {
+        if let Err(error) = lease::release(&self.parts.pool, &self.config.owner.name, leases).await {
             // They run out by themselves.
             away("release", &error);
         }
@@ -461,6 +537,10 @@ impl Runner {
             .is_err()
         {
             tracing::warn!("the leases could not be given back; they run out by themselves");
+        }
+        let left = presence::leave(&self.parts.pool, &self.config.owner);
+        if !matches!(timeout(Duration::from_secs(1), left).await, Ok(Ok(()))) {
+            tracing::debug!("it could not be said that this process has ended");
         }
     }
 }

@@ -17,8 +17,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How many calls of one bot are under way at once.
-const AT_ONCE: usize = 16;
 /// How many calls are read ahead.
 const AHEAD: i64 = 200;
 /// After an answer that no call of this bot will succeed: whoever receives finds out, too, and ends the bot.
@@ -153,7 +151,10 @@ impl Bot {
             sending.more = sending.waiting.len() == usize::try_from(AHEAD).unwrap_or(usize::MAX);
             sending.stale = false;
         }
-        let (chosen, ready) = sending.choose(AT_ONCE.saturating_sub(sending.under_way.len()), Instant::now());
+        let (chosen, ready) = sending.choose(
+            self.config.calls.saturating_sub(sending.under_way.len()),
+            Instant::now(),
+        );
         let mut begun = Begun {
             calls: Vec::new(),
             ready,

@@ -1,5 +1,6 @@
 //! What a runner reads and writes of its bots, beside leases and updates.
 
+use crate::lease::Owner;
 use crate::{BotId, Fence};
 use bagua_keys::{KeyError, KeyStore, Subject, SubjectKind};
 use bytes::Bytes;
@@ -53,14 +54,25 @@ pub(super) async fn settings(pool: &PgPool, bots: &[i64]) -> sqlx::Result<HashMa
 }
 
 pub(super) struct Wanted {
+    /// Here and now: it should run, in this region among others, and nobody who comes before asks for it.
     pub(super) running: bool,
     pub(super) generation: i64,
 }
 
-pub(super) async fn wanted(pool: &PgPool, bots: &[i64]) -> sqlx::Result<HashMap<BotId, Wanted>> {
+pub(super) async fn wanted(
+    pool: &PgPool,
+    owner: &Owner,
+    bots: &[i64],
+) -> sqlx::Result<HashMap<BotId, Wanted>> {
     let rows = sqlx::query!(
-        r#"SELECT bot_id, desired = 'running' AS "running!", generation FROM bots WHERE bot_id = ANY($1)"#,
-        bots
+        r#"SELECT b.bot_id, b.generation,
+                  b.desired = 'running' AND NOT l.recalled AND bot_place(b.regions, $2, $3) IS NOT NULL
+                      AND (b.mode = 'polling' OR $4) AS "running!"
+           FROM bots b JOIN bot_leases l USING (bot_id) WHERE b.bot_id = ANY($1)"#,
+        bots,
+        owner.region,
+        owner.own,
+        owner.pushed
     )
     .fetch_all(pool)
     .await?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use bagua_bots::ingest::{Batch, Committer, CommitterConfig, Ingest, Message, Update, Way};
+use bagua_bots::lease::Owner;
 use bagua_bots::rules::{self, Action, Matches, Rule};
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
 use bagua_bots::{BotId, catalogue};
@@ -60,6 +61,16 @@ pub async fn ground_with(config: CommitterConfig) -> Result<Ground> {
         ingest,
         keys_db,
     })
+}
+
+/// A process of the database's own region; of another one when its name begins with that: `there/a`.
+pub fn here(name: &str) -> Owner {
+    let region = name.split_once('/').map_or("here", |(region, _)| region);
+    Owner {
+        own: region == "here",
+        turn: Duration::from_millis(300),
+        ..Owner::new(name, region)
+    }
 }
 
 /// A runner in this process.
@@ -136,7 +147,7 @@ impl Ground {
         let bot = sim.add_bot(&NewBot::default())?;
         let token = Token::parse(&bot.token())?;
         let base = ApiBase::parse(&sim.url())?;
-        catalogue::add(&self.data.app, &self.keys, &token, &base, "sim_bot").await?;
+        catalogue::add(&self.data.app, &self.keys, &token, &base, "sim_bot", &[]).await?;
         Ok(bot)
     }
 

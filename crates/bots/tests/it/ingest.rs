@@ -1,4 +1,4 @@
-use crate::ground::{ground, ground_with, pushed, text, texts};
+use crate::ground::{ground, ground_with, here, pushed, text, texts};
 use anyhow::{Context as _, Result};
 use bagua_bots::ingest::{Batch, Committed, CommitterConfig, IngestError, Way, context};
 use bagua_bots::lease::{LEASE, Lease, acquire};
@@ -22,7 +22,7 @@ fn polled(lease: &Lease, updates: Vec<bagua_bots::ingest::Update>) -> Batch {
 async fn an_update_is_stored_sealed_together_with_its_message_and_the_cursor() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
+    let lease = acquire(&ground.data.app, &here("a"), 10, LEASE).await?[0];
     let sent = text(100, 42, "meet me at nine");
     let done = ground.ingest.ingest(polled(&lease, vec![sent.clone()])).await?;
     assert_eq!(
@@ -55,7 +55,7 @@ async fn an_update_is_stored_sealed_together_with_its_message_and_the_cursor() -
 async fn what_comes_again_is_counted_and_not_stored_again() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
+    let lease = acquire(&ground.data.app, &here("a"), 10, LEASE).await?[0];
     ground.ingest.ingest(polled(&lease, texts(1..=50))).await?;
     let again = ground.ingest.ingest(polled(&lease, texts(26..=75))).await?;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn a_lost_fence_stores_nothing_and_disturbs_no_other_bot_of_the_group() ->
     })
     .await?;
     ground.bots([7, 8]).await?;
-    let leases = acquire(&ground.data.app, "a", 10, LEASE).await?;
+    let leases = acquire(&ground.data.app, &here("a"), 10, LEASE).await?;
     let stale = Lease {
         fence: Fence(leases[0].fence.0 - 1),
         ..leases[0]
@@ -117,7 +117,7 @@ async fn a_lost_fence_stores_nothing_and_disturbs_no_other_bot_of_the_group() ->
 async fn numbers_that_go_down_are_taken_and_the_cursor_follows() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
+    let lease = acquire(&ground.data.app, &here("a"), 10, LEASE).await?[0];
     ground.ingest.ingest(polled(&lease, texts([900_000_001]))).await?;
     ground.ingest.ingest(polled(&lease, texts([17]))).await?;
     assert_eq!(ground.cursor(7).await?, 18);
@@ -202,7 +202,7 @@ async fn an_update_that_is_pushed_is_stored_also_beside_the_same_one_polled_unde
     })
     .await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 10, LEASE).await?[0];
+    let lease = acquire(&ground.data.app, &here("a"), 10, LEASE).await?[0];
     let stale = Lease {
         fence: Fence(lease.fence.0 - 1),
         ..lease

@@ -1,4 +1,4 @@
-use crate::ground::{ground, texts};
+use crate::ground::{ground, here, texts};
 use anyhow::Result;
 use bagua_bots::ingest::{Batch, IngestError, Way};
 use bagua_bots::lease::{LEASE, acquire, release, renew};
@@ -19,7 +19,7 @@ async fn of_many_processes_that_want_the_same_bots_each_bot_gets_one() -> Result
     let mut wanting = tokio::task::JoinSet::new();
     for owner in 0..6 {
         let pool = ground.data.app.clone();
-        wanting.spawn(async move { acquire(&pool, &format!("runner-{owner}"), 40, LEASE).await });
+        wanting.spawn(async move { acquire(&pool, &here(&format!("runner-{owner}")), 40, LEASE).await });
     }
     let mut bots = Vec::new();
     while let Some(taken) = wanting.join_next().await {
@@ -27,7 +27,7 @@ async fn of_many_processes_that_want_the_same_bots_each_bot_gets_one() -> Result
     }
     // Rows that another process was just looking at may be passed by; the next look takes them.
     bots.extend(
-        acquire(&ground.data.app, "last", 40, LEASE)
+        acquire(&ground.data.app, &here("last"), 40, LEASE)
             .await?
             .into_iter()
             .map(|lease| lease.bot),
@@ -41,13 +41,15 @@ async fn of_many_processes_that_want_the_same_bots_each_bot_gets_one() -> Result
 async fn who_was_frozen_past_the_lease_can_store_nothing_and_learns_it() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let frozen = acquire(&ground.data.app, "frozen", 1, LEASE).await?[0];
+    let frozen = acquire(&ground.data.app, &here("frozen"), 1, LEASE).await?[0];
     assert!(
-        acquire(&ground.data.app, "other", 1, LEASE).await?.is_empty(),
+        acquire(&ground.data.app, &here("other"), 1, LEASE)
+            .await?
+            .is_empty(),
         "a living lease is nobody else's"
     );
     run_out(&ground.data.owner).await?;
-    let other = acquire(&ground.data.app, "other", 1, LEASE).await?[0];
+    let other = acquire(&ground.data.app, &here("other"), 1, LEASE).await?[0];
     assert!(other.fence > frozen.fence);
 
     let batch = Batch {
@@ -78,11 +80,11 @@ async fn who_was_frozen_past_the_lease_can_store_nothing_and_learns_it() -> Resu
 async fn a_lease_that_ran_out_unnoticed_by_anybody_is_renewed() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let lease = acquire(&ground.data.app, "a", 1, LEASE).await?;
+    let lease = acquire(&ground.data.app, &here("a"), 1, LEASE).await?;
     run_out(&ground.data.owner).await?;
     // Nobody else has written under another fence, so nothing can have gone wrong.
     assert_eq!(renew(&ground.data.app, "a", &lease, LEASE).await?.len(), 1);
-    assert!(acquire(&ground.data.app, "b", 1, LEASE).await?.is_empty());
+    assert!(acquire(&ground.data.app, &here("b"), 1, LEASE).await?.is_empty());
     Ok(())
 }
 
@@ -90,7 +92,7 @@ async fn a_lease_that_ran_out_unnoticed_by_anybody_is_renewed() -> Result<()> {
 async fn a_bot_that_was_given_back_is_free_at_once_and_the_timeline_tells_it() -> Result<()> {
     let ground = ground().await?;
     ground.bots([7]).await?;
-    let first = acquire(&ground.data.app, "a", 1, LEASE).await?;
+    let first = acquire(&ground.data.app, &here("a"), 1, LEASE).await?;
     assert_eq!(release(&ground.data.app, "a", &first).await?, 1);
     let late = Batch {
         bot: first[0].bot,
@@ -104,9 +106,9 @@ async fn a_bot_that_was_given_back_is_free_at_once_and_the_timeline_tells_it() -
         ground.ingest.ingest(late).await,
         Err(IngestError::FenceLost)
     ));
-    let second = acquire(&ground.data.app, "b", 1, LEASE).await?;
+    let second = acquire(&ground.data.app, &here("b"), 1, LEASE).await?;
     run_out(&ground.data.owner).await?;
-    acquire(&ground.data.app, "c", 1, LEASE).await?;
+    acquire(&ground.data.app, &here("c"), 1, LEASE).await?;
     assert_eq!(second.len(), 1);
     let timeline: Vec<(String, String)> =
         sqlx::query_as("SELECT owner, what FROM bot_lease_events ORDER BY id")
@@ -127,6 +129,6 @@ async fn a_bot_that_should_not_run_is_not_acquired() -> Result<()> {
     sqlx::query("UPDATE bots SET desired = 'stopped'")
         .execute(&ground.data.owner)
         .await?;
-    assert!(acquire(&ground.data.app, "a", 1, LEASE).await?.is_empty());
+    assert!(acquire(&ground.data.app, &here("a"), 1, LEASE).await?.is_empty());
     Ok(())
 }

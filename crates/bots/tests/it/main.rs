@@ -7,6 +7,7 @@ mod ingest;
 mod kills;
 mod lease;
 mod outlook;
+mod places;
 mod process;
 mod quarantine;
 mod replies;

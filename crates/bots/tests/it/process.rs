@@ -1,6 +1,6 @@
 //! A runner in a process of its own, to be killed and frozen: this test program once more, as one ignored test.
 
-use crate::ground::MASTER;
+use crate::ground::{MASTER, here};
 use anyhow::{Context as _, Result};
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
 use bagua_bots::runner::{Parts, Runner, RunnerConfig};
@@ -29,7 +29,8 @@ pub fn quick(owner: &str) -> RunnerConfig {
         look: Duration::from_millis(100),
         poll_seconds: 1,
         observe: Duration::from_millis(200),
-        ..RunnerConfig::new(owner)
+        settle: Duration::ZERO,
+        ..RunnerConfig::new(here(owner))
     }
 }
 

@@ -9,6 +9,7 @@ use bagua_core::{Handles, PlanContext, RunContext, StepFailure};
 use bagua_model::bots::AddBot;
 use bagua_model::failure::Failure;
 use bagua_model::operation::Plan;
+use bagua_model::region::RegionId;
 use bagua_model::text::{Text, keys};
 use bagua_telegram::{Client, Me};
 use serde_json::json;
@@ -18,6 +19,14 @@ impl Room {
         let base = &self.server(&operation.server)?.base;
         let token = self.open_input(&operation.token, base).await?;
         Ok(self.client_of(base.clone(), token))
+    }
+
+    /// Where it shall run, its home first.
+    fn placed(&self, operation: &AddBot) -> Result<Vec<RegionId>, Failure> {
+        self.order(
+            operation.home.as_ref().unwrap_or(&operation.region),
+            &operation.standby,
+        )
     }
 
     /// A bot lives in one region: two would take each other's updates away.
@@ -50,6 +59,7 @@ impl Handles<AddBot> for Room {
 
     async fn plan(&self, _: &PlanContext, operation: &AddBot) -> Result<Plan, Failure> {
         self.cell(&operation.region)?;
+        let order = self.placed(operation)?;
         self.refuse_elsewhere(operation).await?;
         let client = self.adding(operation).await?;
         let me = get_me(&client).await?;
@@ -66,20 +76,29 @@ impl Handles<AddBot> for Room {
         if server.base.is_in_clear() && !server.simulator {
             warnings.push(Text::new(keys::PLAN_BOT_ADD_CLEAR).with("server", &server.name));
         }
+        let mut changes = vec![
+            Text::new(keys::PLAN_BOT_ADD_STORED)
+                .with("bot", &bot)
+                .with("region", format!("@region.{}", operation.region)),
+            Text::new(keys::PLAN_BOT_ADD_POLLS)
+                .with("bot", &bot)
+                .with("server", &server.name),
+        ];
+        if order[0] != operation.region {
+            let text = Text::new(keys::UI_BOTS_PLACE_STANDS_IN);
+            changes.push(text.with("region", format!("@region.{}", order[0])));
+        }
+        if order.len() > 1 {
+            changes.push(Self::standing_by(&order));
+        }
         Ok(Plan {
             summary: Text::new(keys::PLAN_BOT_ADD).with("bot", &bot),
-            changes: vec![
-                Text::new(keys::PLAN_BOT_ADD_STORED)
-                    .with("bot", &bot)
-                    .with("region", format!("@region.{}", operation.region)),
-                Text::new(keys::PLAN_BOT_ADD_POLLS)
-                    .with("bot", &bot)
-                    .with("server", &server.name),
-            ],
+            changes,
             facts: facts([
                 ("bot", json!(me.id)),
                 ("username", json!(me.username)),
                 ("region", json!(operation.region)),
+                ("order", json!(order)),
                 ("server", json!(server.base.to_string())),
             ]),
             estimates: vec![Text::new(keys::PLAN_BOT_PENDING).with("n", info.pending_update_count)],
@@ -110,7 +129,8 @@ impl Handles<AddBot> for Room {
                 self.refuse_elsewhere(operation).await?;
                 let base = &self.server(&operation.server)?.base;
                 let token = self.open_input(&operation.token, base).await?;
-                let added = catalogue::add(pool, self.keys()?, &token, base, &username).await;
+                let order = Self::written(region, &self.placed(operation)?);
+                let added = catalogue::add(pool, self.keys()?, &token, base, &username, &order).await;
                 added.map(drop).map_err(|error| not_stored(region, bot, error))
             },
         )

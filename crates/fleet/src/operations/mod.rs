@@ -3,11 +3,13 @@
 mod add;
 mod change;
 mod configure;
+mod place;
 mod replace_token;
 mod restart;
 mod rules;
 mod start;
 mod stop;
+mod tune;
 
 use crate::{Room, away, store, tokens};
 use bagua_bots::BotId;
