@@ -3,7 +3,7 @@
 //! They carry no console. They are the components that the console shows and acts on where nothing else is installed
 //! yet, and all that they report about themselves is measured.
 
-mod bots;
+pub mod bots;
 mod cache;
 mod cell;
 mod gateway;

@@ -33,7 +33,7 @@ pub(crate) struct Land {
     pub(crate) house: House,
     pub(crate) sim: Sim,
     pub(crate) home: TestDatabase,
-    away: TestDatabase,
+    pub(crate) away: TestDatabase,
     keys: TestDatabase,
     // Dropped after the house.
     ground: Ground,

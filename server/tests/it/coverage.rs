@@ -14,10 +14,11 @@ use std::collections::BTreeSet;
 type Outcome = anyhow::Result<()>;
 
 /// Kinds whose answer comes from an engine, which is away here. Whoever may ask is told so and nothing else.
-const FROM_AN_ENGINE: [&str; 31] = [
+const FROM_AN_ENGINE: [&str; 33] = [
     "alerts.delivery",
     "bot.add",
     "bot.configure",
+    "bot.move",
     "bot.replace_token",
     "bot.restart",
     "bot.start",
@@ -26,6 +27,7 @@ const FROM_AN_ENGINE: [&str; 31] = [
     "bots.content",
     "bots.one",
     "bots.tail",
+    "bots.tune",
     "bots.update",
     "call.give_up",
     "call.resend",
@@ -274,6 +276,7 @@ async fn answers_to_a_reader_of_one_region_do_not_mention_another() -> Outcome {
         "alerts.list",
         "audit.list",
         "bots.list",
+        "bots.tuning",
         "catalogues.list",
         "events.recent",
         "operations.get",

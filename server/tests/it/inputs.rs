@@ -282,6 +282,14 @@ pub async fn inputs(
             json!({ "bot": 700_000_001, "region": region, "mode": "polling" }),
         ),
         (
+            "bot.move",
+            json!({ "bot": 700_000_001, "region": region, "home": region }),
+        ),
+        (
+            "bots.tune",
+            json!({ "region": region, "tuning": { "calls": 17 } }),
+        ),
+        (
             "quarantine.replay",
             json!({ "bot": 700_000_001, "region": region, "rows": [1] }),
         ),

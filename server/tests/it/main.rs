@@ -7,6 +7,7 @@ mod bots;
 mod bots_bulk;
 mod bots_calls;
 mod bots_chats;
+mod bots_places;
 mod bots_rules;
 mod bots_settings;
 mod command;

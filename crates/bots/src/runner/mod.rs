@@ -40,6 +40,8 @@ const INTENSITY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often the depths of queues are measured.
 const MEASURE: Duration = Duration::from_secs(10);
+/// How long a process has been there before it is thought to stay.
+pub const SETTLE: Duration = Duration::from_secs(30);
 /// How often it is said that this process is there.
 const ANNOUNCE: Duration = Duration::from_secs(5);
 /// How often partitions are made ahead and old lines go.
@@ -55,8 +57,8 @@ pub struct RunnerConfig {
     /// Address below which Telegram reaches this process's region, where that is not the database's own: bots that it stands in for are pushed
     /// to here, and not at the address that is written down.
     pub push_base: Option<String>,
-    /// How long it has been there before it asks bots back from regions that stood in for its own.
-    pub settle: Duration,
+    /// From when on it asks bots back from regions that stand in for its own: a process that has just begun may end again.
+    pub settled: Instant,
     /// How long a lease lives without renewal; it is renewed after a third of it.
     pub lease: Duration,
     /// How many bots it owns at most.
@@ -89,7 +91,7 @@ impl RunnerConfig {
             cell: owner.region.clone(),
             owner,
             push_base: None,
-            settle: Duration::from_secs(30),
+            settled: Instant::now() + SETTLE,
             lease: LEASE,
             most: 2_000,
             look: Duration::from_secs(2),
@@ -148,7 +150,6 @@ pub struct Runner {
     tasks: JoinSet<(BotId, End)>,
     ids: HashMap<Id, BotId>,
     faults: HashMap<BotId, VecDeque<Instant>>,
-    since: Instant,
     renewed: Instant,
     measured: Instant,
     /// When it was last said that this process is there.
@@ -169,7 +170,6 @@ impl Runner {
             tasks: JoinSet::new(),
             ids: HashMap::new(),
             faults: HashMap::new(),
-            since: Instant::now(),
             renewed: Instant::now(),
             measured: Instant::now(),
             announced: None,
@@ -228,7 +228,7 @@ impl Runner {
                 Ok(leases) => self.begin(leases).await,
                 Err(error) => away("acquire", &error),
             }
-            if self.since.elapsed() >= self.config.settle
+            if Instant::now() >= self.config.settled
                 && let Err(error) = lease::recall(&self.parts.pool, &self.config.owner, most).await
             {
                 away("recall", &error);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use time::macros::datetime;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const OWNER: &str = "BAGUA_TEST_RUNNER";
@@ -29,7 +30,7 @@ pub fn quick(owner: &str) -> RunnerConfig {
         look: Duration::from_millis(100),
         poll_seconds: 1,
         observe: Duration::from_millis(200),
-        settle: Duration::ZERO,
+        settled: Instant::now(),
         ..RunnerConfig::new(here(owner))
     }
 }

@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
 use bagua_bots::presence::Reads;
+use bagua_bots::runner::SETTLE;
 use bagua_bots::webhook::{self, Webhooks};
 use bagua_model::settings::{Cell, Keys, Settings};
 use http::StatusCode;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// How long the bots may take to store what they have received. `bagua up` waits 10 s before it kills a runner.
@@ -46,6 +47,8 @@ pub struct Bots {
     cells: Vec<Cell>,
     /// Where Telegram reaches this region.
     push_base: Option<String>,
+    /// From when on bots are asked back from regions that stand in for this one.
+    settled: Instant,
     hooks: Arc<ArcSwap<Vec<Hooks>>>,
     shared: Arc<Shared>,
 }
@@ -85,6 +88,7 @@ impl Bots {
             keys: keys.clone(),
             cells: settings.cells.clone(),
             push_base: own.webhook_url.clone(),
+            settled: Instant::now() + SETTLE,
             hooks: Arc::default(),
             shared,
         };
@@ -94,6 +98,14 @@ impl Bots {
         }
         Served::key_store(&bots.keys, region, 1)?;
         Ok(Some(bots))
+    }
+
+    /// As if the process had been there for long.
+    pub fn settled(self) -> Bots {
+        Bots {
+            settled: Instant::now(),
+            ..self
+        }
     }
 
     /// Owns bots until `stop`, then until everything that was received is stored.
@@ -108,6 +120,7 @@ impl Bots {
                 process: self.process.clone(),
                 keys: self.keys.clone(),
                 push_base: self.push_base.clone().filter(|_| !own),
+                settled: self.settled,
                 hooks: Arc::clone(&self.hooks),
                 shared: Arc::clone(&self.shared),
             };

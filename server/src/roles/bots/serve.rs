@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How often it is looked whether the tuning was changed.
 const LOOK: Duration = Duration::from_secs(3);
 /// How often a cell of another region is asked whether this one is wanted there.
-const PROBE: Duration = Duration::from_secs(10);
+const PROBE: Duration = Duration::from_secs(5);
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,6 +57,7 @@ pub(super) struct Place {
     pub(super) keys: Keys,
     /// Where Telegram reaches this region, for bots of another one.
     pub(super) push_base: Option<String>,
+    pub(super) settled: Instant,
     pub(super) hooks: Arc<ArcSwap<Vec<Hooks>>>,
     pub(super) shared: Arc<Shared>,
 }
@@ -136,6 +137,7 @@ impl Place {
             config: RunnerConfig {
                 cell: self.cell.region.clone(),
                 push_base: self.push_base.clone(),
+                settled: self.settled,
                 most: size(bots),
                 take: size(take),
                 calls: size(calls),
