@@ -21,7 +21,7 @@ class Watch {
   constructor(context: BrowserContext) {
     context.on("console", (message) => {
       if (message.type() === "error" || /Content Security Policy|hydration error/i.test(message.text())) {
-        this.faults.push(`${message.text()} (${message.location().url})`);
+        this.faults.push(`${message.text()} (${message.location().url}, on ${message.page()?.url()})`);
       }
     });
     context.on("weberror", (error) => this.faults.push(String(error.error().stack ?? error.error())));

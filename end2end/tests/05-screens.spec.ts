@@ -28,6 +28,7 @@ function pages(alert: string, operation: string): [string, string][] {
     ["silences", "/alerts/silences"],
     ["alert", `/alerts/${alert}`],
     ["bots", "/bots"],
+    ["bots-tuning", "/bots/tuning"],
     ["bot", "/bots/700000001"],
     ["chats", "/bots/700000001/chats"],
     ["chat", "/bots/700000001/chats/1001"],

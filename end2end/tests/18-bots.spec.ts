@@ -53,14 +53,14 @@ test("a bot is added by its token, stopped, started, and survives the death of i
   // A token that the server does not know comes back without being shown.
   const form = page.locator("#add");
   await form.getByLabel("Token").fill(`${id}:a-token-that-was-never-given-out-00018`);
-  await form.getByLabel("Home region").selectOption(region);
+  await form.getByLabel("Region of its data").selectOption(region);
   await form.getByLabel("Bot API server").selectOption("simulator");
   await form.getByRole("button", { name: "Check the token" }).click();
   await expect(page.getByRole("alert")).toContainText("does not take this token");
   await expect(page.locator("#add").getByLabel("Token")).toHaveValue("");
 
   await page.locator("#add").getByLabel("Token").fill(`${id}:${secret}`);
-  await page.locator("#add").getByLabel("Home region").selectOption(region);
+  await page.locator("#add").getByLabel("Region of its data").selectOption(region);
   await page.locator("#add").getByLabel("Bot API server").selectOption("simulator");
   await page.locator("#add").getByRole("button", { name: "Check the token" }).click();
   await expect(page).toHaveURL(/operations\/new\?kind=bot\.add/);

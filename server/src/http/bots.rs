@@ -82,14 +82,24 @@ pub async fn write_rule(
     plan(state, identity, back, operation).await
 }
 
-/// `POST /bots/{bot}/settings`: to the plan of setting how updates come, and which.
-pub async fn configure(
+/// `POST /bots/{bot}/settings`: to the plan of setting how updates come and which, or where it runs. Both forms of the page come to its own
+/// address, so that one that cannot be used comes back on it.
+pub async fn set(
     State(state): State<AppState>,
     Extension(identity): Extension<Identity>,
     Path(bot): Path<i64>,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
     let path = format!("/bots/{bot}/settings");
+    if said(&fields, "form") == "place" {
+        let operation = placed(bot, &fields);
+        let back = Back {
+            path: &path,
+            form: &format!("bots/{bot}/place"),
+            values: fields,
+        };
+        return plan(state, identity, back, Ok(operation)).await;
+    }
     let operation = settings(bot, &fields);
     let back = Back {
         path: &path,
@@ -97,6 +107,16 @@ pub async fn configure(
         values: fields,
     };
     plan(state, identity, back, operation).await
+}
+
+fn placed(bot: i64, fields: &[(String, String)]) -> MoveBot {
+    let region = place(fields);
+    MoveBot {
+        bot,
+        home: chosen(fields, "home").next().unwrap_or_else(|| region.clone()),
+        standby: chosen(fields, "standby").collect(),
+        region,
+    }
 }
 
 fn settings(bot: i64, fields: &[(String, String)]) -> Result<ConfigureBot, Failure> {
@@ -116,28 +136,6 @@ fn settings(bot: i64, fields: &[(String, String)]) -> Result<ConfigureBot, Failu
         mode,
         update_kinds: if chosen { update_kinds } else { Vec::new() },
     })
-}
-
-/// `POST /bots/{bot}/place`: to the plan of setting where it runs.
-pub async fn move_to(
-    State(state): State<AppState>,
-    Extension(identity): Extension<Identity>,
-    Path(bot): Path<i64>,
-    Form(fields): Form<Vec<(String, String)>>,
-) -> Response {
-    let region = place(&fields);
-    let operation = MoveBot {
-        bot,
-        home: chosen(&fields, "home").next().unwrap_or_else(|| region.clone()),
-        standby: chosen(&fields, "standby").collect(),
-        region,
-    };
-    let back = Back {
-        path: &format!("/bots/{bot}/settings"),
-        form: &format!("bots/{bot}/place"),
-        values: fields,
-    };
-    plan(state, identity, back, Ok(operation)).await
 }
 
 /// `POST /bots/tuning`: to the plan of setting how the processes of a region work.

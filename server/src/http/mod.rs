@@ -147,8 +147,7 @@ pub fn router(state: AppState) -> Router {
         .route("/bots/{bot}", own_page().post(bots::replace))
         .route("/bots/{bot}/rules", own_page().post(bots::write_rule))
         .route("/bots/tuning", own_page().post(bots::tune))
-        .route("/bots/{bot}/place", post(bots::move_to))
-        .route("/bots/{bot}/settings", own_page().post(bots::configure))
+        .route("/bots/{bot}/settings", own_page().post(bots::set))
         .route("/access/tokens", own_page().post(tokens::create))
         .route("/rpc/{*name}", post(pages::rpc))
         .layer(in_time);

@@ -76,7 +76,8 @@ pub fn form(ui: Ui, bot: &BotView, flash: Option<&Flash>) -> Node {
         Some(reason) => empty(ui.t(keys::UI_BOTS_SET_CHANGE), reason),
         None => html! {
             {refusal(ui, flash)}
-            <form method="post" action=format!("/bots/{}/place", bot.bot) class="token-form">
+            <form method="post" action=format!("/bots/{}/settings", bot.bot) class="token-form">
+                <input type="hidden" name="form" value="place"/>
                 <input type="hidden" name="place" value=bot.region.as_str().to_owned()/>
                 {fields(ui, &regions, &chosen, false)}
                 <button class="button primary">{ui.t(keys::UI_BOTS_SET_PREVIEW)}</button>

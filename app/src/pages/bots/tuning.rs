@@ -81,14 +81,31 @@ fn ratio(ui: Ui, cache: &CacheFigures) -> Node {
 }
 
 fn runners(ui: Ui, region: &RegionTuning) -> Node {
-    if region.runners.is_empty() {
-        return html! {
+    let mut nobody = None;
+    if !region.runners.iter().any(|runner| runner.region == region.region) {
+        nobody = Some(html! {
             <p class="notice warning"><i class="mark warning" aria-hidden="true"></i>{ui.t(keys::UI_BOTS_TUNING_NOBODY)}</p>
-        };
+        });
     }
+    if region.runners.is_empty() {
+        return nobody.unwrap_or_else(|| ().into());
+    }
+    // Others stand ready; they have nothing to measure before they are needed.
+    let works = |runner: &&RunnerView| runner.figures.open > 0 || runner.region == region.region;
+    let ready: Vec<String> = region
+        .runners
+        .iter()
+        .filter(|runner| !works(runner))
+        .map(|runner| ui.region(runner.region.as_str()))
+        .collect();
+    let ready = (!ready.is_empty()).then(|| {
+        let words = ui.tx(keys::UI_BOTS_TUNING_READY, &[("regions", &ready.join(", "))]);
+        html! { <p class="field-help">{words}</p> }
+    });
     let rows = region
         .runners
         .iter()
+        .filter(works)
         .map(|runner| runner_row(ui, region, runner))
         .collect::<Node>();
     let columns = [
@@ -100,7 +117,16 @@ fn runners(ui: Ui, region: &RegionTuning) -> Node {
         (keys::UI_BOTS_TUNING_KEYS, true),
         (keys::UI_BOTS_TUNING_REDIS, true),
     ];
-    table(ui, ui.t(keys::UI_BOTS_TUNING_PROCESS), &columns, rows)
+    let label = format!(
+        "{} · {}",
+        ui.t(keys::UI_BOTS_TUNING_PROCESS),
+        ui.region(region.region.as_str())
+    );
+    html! {
+        {nobody}
+        {table(ui, label, &columns, rows)}
+        {ready}
+    }
 }
 
 fn runner_row(ui: Ui, region: &RegionTuning, runner: &RunnerView) -> Node {
@@ -112,15 +138,8 @@ fn runner_row(ui: Ui, region: &RegionTuning, runner: &RunnerView) -> Node {
         .unwrap_or(&runner.owner)
         .to_owned();
     let elsewhere = runner.region != region.region;
-    // A process that only stands ready has no pool to speak of, and no version.
-    let works = figures.open > 0;
-    let under = if elsewhere {
-        let place = ui.region(runner.region.as_str());
-        Some(html! { <div class="muted">{place} " · " {ui.t(keys::UI_BOTS_TUNING_STANDBY)}</div> })
-    } else {
-        None
-    };
-    let behind = (works && figures.tuning != region.version).then(|| {
+    let under = elsewhere.then(|| html! { <div class="muted">{ui.region(runner.region.as_str())}</div> });
+    let behind = (figures.open > 0 && figures.tuning != region.version).then(|| {
         let words = ui.tx(keys::UI_BOTS_TUNING_BEHIND, &[("n", &figures.tuning)]);
         html! { <div class="state warning"><i class="mark warning" aria-hidden="true"></i>{words}</div> }
     });
