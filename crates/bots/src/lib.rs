@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod counts;
+pub mod deliver;
 pub mod figures;
 pub mod fleet;
 pub mod housekeeping;

@@ -72,7 +72,7 @@ pub async fn answers(pool: &PgPool) -> sqlx::Result<HashMap<BotId, Duration>> {
     let rows = sqlx::query!(
         r#"SELECT o.bot_id, extract(epoch FROM percentile_disc(0.99) WITHIN GROUP (ORDER BY o.changed_at - l.stored_at))::float8 AS "p99!"
            FROM outbox o JOIN update_ledger l USING (bot_id, update_id)
-           WHERE o.created_at > now() - make_interval(secs => $1) AND o.state = 'sent' AND o.rule_id IS NOT NULL
+           WHERE o.created_at > now() - make_interval(secs => $1) AND o.state = 'sent' AND o.rule_id IS NOT NULL AND o.method <> 'webhook'
            GROUP BY o.bot_id"#,
         ANSWERS_OF.as_secs_f64()
     )

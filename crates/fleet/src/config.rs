@@ -67,6 +67,8 @@ pub struct FleetConfig {
     pub keys: Option<Arc<KeyStore>>,
     /// In the order of the settings.
     pub servers: Vec<Server>,
+    /// Names of the addresses that rules may post updates to.
+    pub webhooks: Vec<String>,
 }
 
 fn pool(url: &str, key: &str, name: &str, connections: u32) -> Result<PgPool, ConfigError> {
@@ -138,6 +140,13 @@ impl FleetConfig {
         let keys = keys
             .map(|keys| key_store(keys, "bagua", random, 10_000))
             .transpose()?;
-        Ok(FleetConfig { cells, keys, servers })
+        let webhooks = settings.webhooks.iter();
+        let webhooks = webhooks.map(|webhook| webhook.name.clone()).collect();
+        Ok(FleetConfig {
+            cells,
+            keys,
+            servers,
+            webhooks,
+        })
     }
 }

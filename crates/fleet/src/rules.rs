@@ -1,6 +1,6 @@
 //! Rules as readers see them, and trying one on what is stored.
 
-use crate::{Room, away};
+use crate::{Room, away, store};
 use async_trait::async_trait;
 use bagua_bots::rules::{self, Facts, PLACES, Rule, RuleError, RuleSet, RuleStoreError, TemplateError, What};
 use bagua_bots::{BotId, fleet, texts};
@@ -140,6 +140,39 @@ impl Room {
         Ok(())
     }
 
+    /// Whether what a rule reaches beside its own bot is there: other bots of the region, and addresses of the configuration.
+    pub(crate) async fn has_routes(
+        &self,
+        region: &RegionId,
+        bot: i64,
+        says: &RuleInput,
+    ) -> Result<(), Failure> {
+        for (step, action) in says.actions.iter().enumerate() {
+            match action {
+                RuleAction::Relay { bot: other, .. } => {
+                    let found = store::bot(self.cell(region)?, *other).await;
+                    let found = found.map_err(|error| away(region, &error))?;
+                    if found.is_none() || *other == bot {
+                        let text = Text::new(keys::FIELD_RELAY_BOT).with("bot", other);
+                        return Err(Failure::field(&value_of(step), text));
+                    }
+                }
+                RuleAction::Deliver { to } if !self.config.webhooks.contains(to) => {
+                    let names = self.config.webhooks.join(", ");
+                    let text = match names.is_empty() {
+                        true => Text::new(keys::FIELD_WEBHOOK_NONE),
+                        false => Text::new(keys::FIELD_WEBHOOK_UNKNOWN)
+                            .with("name", to)
+                            .with("names", names),
+                    };
+                    return Err(Failure::field(&value_of(step), text));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// A bot's rules in their order.
     pub(crate) async fn rules(&self, region: &RegionId, bot: i64) -> Result<Vec<RuleView>, Failure> {
         let past = rules::versions(self.cell(region)?, BotId(bot), None).await;
@@ -205,7 +238,9 @@ fn name(what: What) -> String {
         What::Drop => "drop".to_owned(),
         What::Tag(tag) => format!("tag {tag}"),
         What::Unsaid(key) => format!("unsaid {key}"),
+        What::Call { by: Some(bot), .. } => format!("relay {bot}"),
         What::Call { method, .. } => method.to_owned(),
+        What::Deliver(to) => format!("webhook {to}"),
     }
 }
 

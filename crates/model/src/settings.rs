@@ -48,6 +48,9 @@ pub struct Settings {
     /// The Bot API servers that bots may be at.
     #[serde(default)]
     pub telegram: Telegram,
+    /// Where rules of bots may post updates to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
     /// One data database per region.
     #[serde(default)]
     pub cells: Vec<Cell>,
@@ -159,6 +162,18 @@ pub struct TelegramServer {
     /// Whether it only stands in for Telegram: its bots are shown as such.
     #[serde(default)]
     pub simulator: bool,
+}
+
+/// An address that rules of bots may post updates to. Rules name it, so that whoever writes them reaches no other address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// What rules call it.
+    pub name: String,
+    /// Where it is; it may carry a key of its own.
+    pub url: Secret,
+    /// What each post is signed with, as base64 behind `whsec_`, 24 to 64 bytes: the receiver knows it too.
+    pub secret: Secret,
 }
 
 /// An engine reached by URL.
@@ -299,6 +314,25 @@ impl Settings {
             }
             if !server.url.starts_with("http://") && !server.url.starts_with("https://") {
                 return refuse("telegram.servers.url", "start it with http:// or https://");
+            }
+        }
+        for (n, webhook) in self.webhooks.iter().enumerate() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if webhook.name.is_empty() || !webhook.name.chars().all(plain) {
+                return refuse("webhooks.name", "use letters, digits and hyphens");
+            }
+            if self.webhooks[..n].iter().any(|other| other.name == webhook.name) {
+                return refuse("webhooks.name", "give each webhook a name of its own");
+            }
+            let url = webhook.url.expose();
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                return refuse("webhooks.url", "start it with http:// or https://");
+            }
+            if !webhook.secret.expose().starts_with("whsec_") {
+                return refuse(
+                    "webhooks.secret",
+                    "write whsec_ and 24 to 64 random bytes as base64",
+                );
             }
         }
         for cell in &self.cells {

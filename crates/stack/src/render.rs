@@ -115,6 +115,7 @@ impl Inputs<'_> {
                 master_key_file: master_key_file(self.layout),
             }),
             telegram: self.telegram(),
+            webhooks: Vec::new(),
             cells: self
                 .layout
                 .regions

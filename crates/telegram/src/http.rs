@@ -48,6 +48,30 @@ impl Transport {
         Ok(Self { pool })
     }
 
+    /// Posts JSON to an address that is no Bot API server, with headers of its own. Nothing of the answer is read but its status, and a
+    /// redirection is not followed.
+    ///
+    /// # Errors
+    /// When it is not answered.
+    pub async fn deliver(
+        &self,
+        uri: &Uri,
+        headers: &[(&'static str, String)],
+        json: Vec<u8>,
+    ) -> Result<Response<()>, TelegramError> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(uri)
+            .header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(json)))
+            .map_err(|error| TelegramError::Unwritable(error.to_string()))?;
+        Ok(self.send(request).await?.map(drop))
+    }
+
     pub(crate) async fn post(&self, uri: Uri, json: Vec<u8>) -> Result<Response<Incoming>, TelegramError> {
         let request = Request::builder()
             .method(Method::POST)

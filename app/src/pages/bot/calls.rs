@@ -132,9 +132,11 @@ fn why(ui: Ui, call: &CallView) -> String {
         return String::new();
     };
     match (call.state, class.as_str()) {
-        (_, "owner_gone" | "given_up" | "unreadable" | "lease_over") => {
-            ui.key(&format!("call.class.{class}"))
-        }
+        (
+            _,
+            "owner_gone" | "given_up" | "unreadable" | "lease_over" | "webhook_away" | "webhook_refused"
+            | "webhook_unknown",
+        ) => ui.key(&format!("call.class.{class}")),
         // What is said of a bot in the same case is that it is tried again by itself; an uncertain call is not.
         (CallState::Uncertain, _) => ui.t(keys::CALL_CLASS_NO_ANSWER).to_owned(),
         _ => ui.key(&format!("bot.error.{class}")),

@@ -36,9 +36,11 @@ pub enum OutboxError {
 
 /// Whether a call does no harm when Telegram sees it twice: changing, deleting and answering say what is so, sending adds.
 pub fn is_repeatable(method: &str) -> bool {
-    ["edit", "delete", "answer", "set"]
-        .iter()
-        .any(|start| method.starts_with(start))
+    // What is posted to a webhook carries a number by which the receiver knows it again.
+    method == crate::deliver::METHOD
+        || ["edit", "delete", "answer", "set"]
+            .iter()
+            .any(|start| method.starts_with(start))
 }
 
 /// A call that somebody wants to be made. `effect` names it: the same effect is made once, however often it is asked for.

@@ -124,12 +124,29 @@ pub(crate) struct Due {
     pub(crate) urgent: bool,
 }
 
+impl Due {
+    /// Whether it is posted to an address of the configuration and not to Telegram.
+    pub(crate) fn is_delivery(&self) -> bool {
+        self.method == crate::deliver::METHOD
+    }
+
+    /// Calls of one line go one after the other. What is delivered stands in a line of its own beside the chat's: a receiver that does not
+    /// answer holds up no reply.
+    pub(crate) fn line(&self) -> i64 {
+        if self.is_delivery() {
+            self.chat ^ i64::MIN
+        } else {
+            self.chat
+        }
+    }
+}
+
 /// What an earlier owner, or an earlier task of this one, left in the middle: nobody knows whether Telegram saw it.
 /// `under_way` are those that this task is making at this moment. Returns how many it found.
 pub(crate) async fn sweep(pool: &PgPool, bot: BotId, fence: Fence, under_way: &[i64]) -> sqlx::Result<u64> {
     let done = sqlx::query!(
         "WITH held AS MATERIALIZED (SELECT bot_id FROM bot_leases WHERE bot_id = $1 AND fence = $2 FOR SHARE)
-         UPDATE outbox o SET state = CASE WHEN o.method ~ '^(edit|delete|answer|set)' THEN 'pending' ELSE 'uncertain' END,
+         UPDATE outbox o SET state = CASE WHEN o.method ~ '^(edit|delete|answer|set|webhook$)' THEN 'pending' ELSE 'uncertain' END,
              class = 'owner_gone', changed_at = now()
          FROM held WHERE o.bot_id = held.bot_id AND o.state = 'sending' AND o.fence <= $2
            AND NOT o.outbox_id = ANY($3)",
@@ -146,7 +163,7 @@ pub(crate) async fn sweep(pool: &PgPool, bot: BotId, fence: Fence, under_way: &[
 pub(crate) async fn due(pool: &PgPool, bot: BotId, most: i64) -> sqlx::Result<Vec<Due>> {
     let rows = sqlx::query!(
         r#"SELECT o.outbox_id, o.effect, coalesce(a.now_id, o.chat_id) AS "chat!", o.method, o.payload, o.attempts,
-                b.chat_id IS NOT NULL AS "blocked!", o.class IS NOT DISTINCT FROM 'migrated' AS "migrated!", o.lane = 0 AS "urgent!"
+                b.chat_id IS NOT NULL AND o.method <> 'webhook' AS "blocked!", o.class IS NOT DISTINCT FROM 'migrated' AS "migrated!", o.lane = 0 AS "urgent!"
          FROM outbox o
          LEFT JOIN chat_aliases a ON a.bot_id = o.bot_id AND a.chat_id = o.chat_id
          LEFT JOIN chat_blocks b ON b.bot_id = o.bot_id AND b.chat_id = coalesce(a.now_id, o.chat_id)

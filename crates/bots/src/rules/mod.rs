@@ -71,7 +71,7 @@ pub enum RuleError {
     /// More than [`MOST_ACTIONS`].
     #[error("a rule has at most {MOST_ACTIONS} actions")]
     TooManyActions,
-    /// An action, counted from 0, that tags without a name, or forwards to a chat with the number 0.
+    /// An action, counted from 0, that tags without a name, forwards to a chat with the number 0, or names no bot or address.
     #[error("action {} lacks its tag or its chat", .0 + 1)]
     Incomplete(usize),
     /// A minute that no day has.
@@ -168,7 +168,11 @@ pub enum What {
         chat: i64,
         /// Its parameters without `chat_id`.
         parameters: Value,
+        /// The bot that makes it, when that is another one.
+        by: Option<i64>,
     },
+    /// The update is posted to the address of this name.
+    Deliver(String),
 }
 
 struct Compiled {
@@ -283,6 +287,11 @@ fn compile(rule: Rule) -> Result<Compiled, RuleError> {
             Action::Tag { tag } if tag.trim().is_empty() => return Err(RuleError::Incomplete(step)),
             Action::Forward { to: 0 } => return Err(RuleError::Incomplete(step)),
             Action::Say { key, .. } if !is_key(key) => return Err(RuleError::Incomplete(step)),
+            Action::Deliver { to } if to.trim().is_empty() => return Err(RuleError::Incomplete(step)),
+            Action::Relay { bot, chat, .. } if *bot <= 0 || *chat == 0 => {
+                return Err(RuleError::Incomplete(step));
+            }
+            Action::Relay { template, .. } => Some(parse(template)?),
             Action::Reply { template, .. } => Some(parse(template)?),
             Action::Answer { template } if !template.trim().is_empty() => Some(parse(template)?),
             _ => None,
@@ -376,6 +385,14 @@ impl Compiled {
                 method: "forwardMessage",
                 chat: *to,
                 parameters: serde_json::json!({ "from_chat_id": facts.chat?, "message_id": facts.message_id? }),
+                by: None,
+            }),
+            Action::Deliver { to } => Some(What::Deliver(to.clone())),
+            Action::Relay { bot, chat, .. } => Some(What::Call {
+                method: "sendMessage",
+                chat: *chat,
+                parameters: serde_json::json!({ "text": self.words(step, facts, LONGEST_MESSAGE)? }),
+                by: Some(*bot),
             }),
             // Two bots that answer each other would never end.
             Action::Reply { .. } | Action::Say { .. } if facts.from_bot => None,
@@ -398,6 +415,7 @@ impl Compiled {
                     // A button below a message that was sent inline is in no chat that the bot knows.
                     chat: facts.chat.or(facts.sender)?,
                     parameters,
+                    by: None,
                 })
             }
         }
@@ -418,6 +436,7 @@ fn message(facts: &Facts<'_>, text: String, quote: bool) -> Option<What> {
         method: "sendMessage",
         chat: facts.chat?,
         parameters,
+        by: None,
     })
 }
 

@@ -173,6 +173,7 @@ fn actions_become_effects_with_rule_version_and_step() {
         method,
         chat,
         parameters,
+        by: None,
     };
     let expected = [
         What::Tag("order".to_owned()),
@@ -401,6 +402,7 @@ fn a_pressed_button_is_answered_and_a_message_is_not() {
             method,
             chat,
             parameters,
+            by: None,
         }) => Some((method, chat, parameters)),
         _ => None,
     };

@@ -42,6 +42,8 @@ pub(super) struct Call {
     pub(super) method: &'static str,
     pub(super) payload: Vec<u8>,
     pub(super) urgent: bool,
+    /// The bot that makes it, when that is another one: its owner finds it in the outbox.
+    pub(super) by: Option<i64>,
 }
 
 /// What became of it.
@@ -83,8 +85,14 @@ pub(super) async fn finish(pool: &PgPool, all: &[Finish]) -> sqlx::Result<Vec<Fi
     let (mut done_of, mut done, mut heard_of, mut heard) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut m, mut mark, mut tag) = (Columns::default(), Vec::new(), Vec::new());
     let mut c = Columns::default();
-    let (mut effect, mut chat, mut method, mut payload, mut lane) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut effect, mut chat, mut method, mut payload, mut lane, mut by) = (
+        Vec::new(),
+        Vec::new(),
+        Vec::new(),
+        Vec::new(),
+        Vec::new(),
+        Vec::new(),
+    );
     for (i, one) in all.iter().enumerate() {
         done_of.extend(one.done.iter().map(|_| number(i)));
         done.extend(&one.done);
@@ -102,6 +110,7 @@ pub(super) async fn finish(pool: &PgPool, all: &[Finish]) -> sqlx::Result<Vec<Fi
             method.push(each.method.to_owned());
             payload.push(each.payload.clone());
             lane.push(i16::from(!each.urgent));
+            by.push(each.by);
         }
     }
     let rows = sqlx::query!(
@@ -128,17 +137,18 @@ pub(super) async fn finish(pool: &PgPool, all: &[Finish]) -> sqlx::Result<Vec<Fi
              JOIN done ON done.i = m.i AND done.update_id = m.u ON CONFLICT DO NOTHING
          ), calls AS (
              INSERT INTO outbox (bot_id, update_id, rule_id, step, rule_version, effect, chat_id, method, payload, lane)
-             SELECT done.bot_id, c.u, c.r, c.s, c.v, c.effect, c.chat, c.method, c.payload, c.lane
+             SELECT coalesce(c.by, done.bot_id), CASE WHEN c.by IS NULL THEN c.u END, c.r, c.s, c.v, c.effect, c.chat, c.method, c.payload, c.lane
              FROM unnest($15::int[], $16::bigint[], $17::bigint[], $18::smallint[], $19::int[], $20::text[], $21::bigint[], $22::text[],
-                         $23::bytea[], $24::smallint[]) WITH ORDINALITY AS c (i, u, r, s, v, effect, chat, method, payload, lane, n)
+                         $23::bytea[], $24::smallint[], $25::bigint[])
+               WITH ORDINALITY AS c (i, u, r, s, v, effect, chat, method, payload, lane, by, n)
              JOIN done ON done.i = c.i AND done.update_id = c.u ORDER BY c.n ON CONFLICT DO NOTHING
-             RETURNING bot_id, outbox_id, effect, chat_id
+             RETURNING bot_id, outbox_id, effect, chat_id, method
          )
          SELECT i AS "i!", i IN (SELECT i FROM ruled) AS "ruled!", NULL::bigint AS call, NULL::text AS effect, NULL::bigint AS chat,
                 false AS "blocked!"
          FROM held
          UNION ALL
-         SELECT ruled.i, true, c.outbox_id, c.effect, coalesce(a.now_id, c.chat_id), b.chat_id IS NOT NULL
+         SELECT ruled.i, true, c.outbox_id, c.effect, coalesce(a.now_id, c.chat_id), b.chat_id IS NOT NULL AND c.method <> 'webhook'
          FROM calls c JOIN ruled ON ruled.bot_id = c.bot_id
          LEFT JOIN chat_aliases a ON a.bot_id = c.bot_id AND a.chat_id = c.chat_id
          LEFT JOIN chat_blocks b ON b.bot_id = c.bot_id AND b.chat_id = coalesce(a.now_id, c.chat_id)"#,
@@ -165,7 +175,8 @@ pub(super) async fn finish(pool: &PgPool, all: &[Finish]) -> sqlx::Result<Vec<Fi
         &chat,
         &method,
         &payload,
-        &lane
+        &lane,
+        &by as &[Option<i64>]
     )
     .fetch_all(pool)
     .await?;

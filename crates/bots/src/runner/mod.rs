@@ -4,6 +4,7 @@
 
 mod bot;
 mod clerk;
+mod deliver;
 mod finish;
 mod poll;
 mod read;
@@ -16,6 +17,7 @@ pub use bot::End;
 pub(crate) use read::plain;
 pub use read::{Read, read};
 
+use crate::deliver::Endpoints;
 use crate::ingest::{Ingest, Measured};
 use crate::lease::{self, LEASE, Lease, Owner};
 use crate::presence;
@@ -69,6 +71,8 @@ pub struct RunnerConfig {
     pub take: usize,
     /// How many calls of one bot are under way at once.
     pub calls: usize,
+    /// Where rules may post updates to.
+    pub deliver: Arc<Endpoints>,
     /// With which version of the tuning it works, for whoever asks; 0 for the usual values.
     pub tuning: i64,
     /// Look-ups in Redis, where this process makes some.
@@ -97,6 +101,7 @@ impl RunnerConfig {
             look: Duration::from_secs(2),
             take: 20,
             calls: 16,
+            deliver: Arc::default(),
             tuning: 0,
             redis: None,
             poll_seconds: 50,

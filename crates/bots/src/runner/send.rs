@@ -30,7 +30,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// What a finished call means for the next ones.
 struct Done {
     call: i64,
-    chat: i64,
+    line: i64,
     /// 429: this chat waits.
     freeze: Option<Duration>,
     /// No call succeeds at the moment.
@@ -44,9 +44,11 @@ struct Done {
 struct Sending {
     buckets: Buckets,
     waiting: VecDeque<Due>,
-    /// Calls that are being made, and the chats that they go to.
+    /// Calls that are being made, and their lines.
     under_way: HashSet<i64>,
     busy: HashSet<i64>,
+    /// Those of them that are posted to addresses of the configuration.
+    deliveries: HashSet<i64>,
     /// Whether the outbox may hold what `waiting` does not, and is read before anything else is begun.
     stale: bool,
     /// Whether it holds more than was read: the rest is read when this has become few.
@@ -67,6 +69,7 @@ impl Bot {
             waiting: VecDeque::new(),
             under_way: HashSet::new(),
             busy: HashSet::new(),
+            deliveries: HashSet::new(),
             stale: true,
             more: false,
             unswept: true,
@@ -151,10 +154,12 @@ impl Bot {
             sending.more = sending.waiting.len() == usize::try_from(AHEAD).unwrap_or(usize::MAX);
             sending.stale = false;
         }
-        let (chosen, ready) = sending.choose(
-            self.config.calls.saturating_sub(sending.under_way.len()),
-            Instant::now(),
-        );
+        let free = self.config.calls.saturating_sub(sending.under_way.len());
+        // Receivers that take their time leave half of the places to Telegram.
+        let deliveries = (self.config.calls / 2)
+            .max(1)
+            .saturating_sub(sending.deliveries.len());
+        let (chosen, ready) = sending.choose(free, deliveries, Instant::now());
         let mut begun = Begun {
             calls: Vec::new(),
             ready,
@@ -166,13 +171,13 @@ impl Bot {
                 Ok(Err(class)) => {
                     store::refuse(pool, due.id, class).await?;
                     counter!("tg_sends_total", "result" => "failed").increment(1);
-                    sending.busy.remove(&due.chat);
+                    sending.busy.remove(&due.line());
                 }
                 Err(error) => {
                     // Nothing is marked yet, so all of them simply wait.
-                    sending.busy.remove(&due.chat);
+                    sending.busy.remove(&due.line());
                     for (due, _) in calls {
-                        sending.busy.remove(&due.chat);
+                        sending.busy.remove(&due.line());
                     }
                     return Err(error);
                 }
@@ -190,7 +195,7 @@ impl Bot {
                 // Perhaps they are marked. None of them is made; the next sweep finds those that are.
                 sending.unswept = true;
                 for (due, _) in calls {
-                    sending.busy.remove(&due.chat);
+                    sending.busy.remove(&due.line());
                 }
                 return Err(error.into());
             }
@@ -198,9 +203,12 @@ impl Bot {
         for (due, parameters) in calls {
             if claimed.contains(&due.id) {
                 sending.under_way.insert(due.id);
+                if due.is_delivery() {
+                    sending.deliveries.insert(due.id);
+                }
                 begun.calls.push((due, parameters));
             } else {
-                sending.busy.remove(&due.chat);
+                sending.busy.remove(&due.line());
             }
         }
         Ok(begun)
@@ -232,7 +240,9 @@ impl Bot {
     /// Makes a call that is marked, and writes down what came of it.
     async fn make(&self, client: &Client, fence: Fence, (due, parameters): (Due, Value)) -> Done {
         // A process that was frozen between marking and calling wakes here: the lease has run out, and nothing goes out.
-        let settled = if self.is_owner() {
+        let settled = if self.is_owner() && due.is_delivery() {
+            self.deliver(&due, &parameters).await
+        } else if self.is_owner() {
             let answer = client.call(&due.method, &parameters).await;
             self.judge(&due, answer.as_ref().map(|answer| answer.get()))
         } else {
@@ -244,7 +254,7 @@ impl Bot {
         let class = settled.class.unwrap_or_default();
         let mut done = Done {
             call: due.id,
-            chat: due.chat,
+            line: due.line(),
             freeze: (class == "throttled").then_some(settled.pause),
             rest: None,
             again: settled.state == State::Pending,
@@ -260,7 +270,12 @@ impl Bot {
         } else {
             settled.state.as_str()
         };
-        counter!("tg_sends_total", "result" => result.to_owned()).increment(1);
+        let series = if due.is_delivery() {
+            "webhook_deliveries_total"
+        } else {
+            "tg_sends_total"
+        };
+        counter!(series, "result" => result.to_owned()).increment(1);
         done.lost_track = !self.settle(fence, &due, &settled).await;
         done
     }
@@ -364,34 +379,39 @@ impl From<ClerkError> for Stop {
 }
 
 /// 1, 2, 4 … 30 s.
-fn backoff(attempts: i32) -> Duration {
+pub(super) fn backoff(attempts: i32) -> Duration {
     let doubled = 1_u64 << attempts.clamp(0, 5);
     Duration::from_secs(doubled.min(30))
 }
 
 impl Sending {
-    /// Takes the first calls whose chats are free and within the limits. Behind one that waits no other of its chat goes.
-    fn choose(&mut self, most: usize, now: Instant) -> (Vec<Due>, Option<Instant>) {
+    /// Takes the first calls whose lines are free and within the limits, `deliveries` to addresses of the configuration at most. Behind one
+    /// that waits no other of its line goes.
+    fn choose(&mut self, most: usize, mut deliveries: usize, now: Instant) -> (Vec<Due>, Option<Instant>) {
         let mut chosen = Vec::new();
         let mut kept = VecDeque::with_capacity(self.waiting.len());
         let mut held: HashSet<i64> = self.busy.clone();
         let mut ready: Option<Instant> = None;
         while let Some(due) = self.waiting.pop_front() {
-            if chosen.len() == most || held.contains(&due.chat) {
-                held.insert(due.chat);
+            let full = chosen.len() == most || (due.is_delivery() && deliveries == 0);
+            if full || held.contains(&due.line()) {
+                held.insert(due.line());
                 kept.push_back(due);
                 continue;
             }
-            held.insert(due.chat);
+            held.insert(due.line());
             // What is not going to be sent takes no permit, and an answer to a button is no message.
-            let permit = if due.blocked || due.method.starts_with("answer") {
+            let permit = if due.blocked || due.is_delivery() || due.method.starts_with("answer") {
                 Ok(())
             } else {
                 self.buckets.take(due.chat, now)
             };
             match permit {
                 Ok(()) => {
-                    self.busy.insert(due.chat);
+                    self.busy.insert(due.line());
+                    if due.is_delivery() {
+                        deliveries -= 1;
+                    }
                     chosen.push(due);
                 }
                 Err(at) => {
@@ -406,12 +426,13 @@ impl Sending {
 
     fn finished(&mut self, done: Done) {
         let now = Instant::now();
-        self.busy.remove(&done.chat);
+        self.busy.remove(&done.line);
         self.under_way.remove(&done.call);
+        self.deliveries.remove(&done.call);
         self.stale |= done.again;
         self.unswept |= done.lost_track;
         if let Some(pause) = done.freeze {
-            self.buckets.freeze(done.chat, pause, now);
+            self.buckets.freeze(done.line, pause, now);
         }
         if let Some(pause) = done.rest {
             self.rest = self.rest.max(now + pause);

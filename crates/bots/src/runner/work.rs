@@ -5,12 +5,15 @@
 use super::bot::{Bot, End};
 use super::clerk::ClerkError;
 use super::finish::{Call, Finish, Finished, Mark};
+use crate::BotId;
+use crate::deliver;
 use crate::ingest::{self, Fresh, Group};
 use crate::outbox::{self, store as calls};
 use crate::rules::{self, Effect, Facts, Rule, RuleSet, What};
 use bagua_keys::KeyError;
 use bagua_telegram::{Header, Kind};
 use metrics::counter;
+use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use time::OffsetDateTime;
@@ -226,7 +229,7 @@ impl Bot {
     ) -> Result<(), Failed> {
         outcome.learn(raw, facts);
         for effect in rules.run(facts) {
-            self.note_effect(facts, id, effect, outcome).await?;
+            self.note_effect(facts, (id, raw), effect, outcome).await?;
         }
         Ok(())
     }
@@ -234,7 +237,7 @@ impl Bot {
     async fn note_effect(
         &self,
         facts: &Facts<'_>,
-        id: i64,
+        (id, raw): (i64, &[u8]),
         effect: Effect,
         outcome: &mut Outcome,
     ) -> Result<(), Failed> {
@@ -261,30 +264,56 @@ impl Bot {
                 );
                 outcome.mark(id, by, "unsaid", None);
             }
+            What::Deliver(to) => {
+                let post = deliver::post(&to, self.id, rule, raw);
+                // Of an update without a chat there is nothing to keep in order.
+                let chat = facts.chat.or(facts.sender).unwrap_or_default();
+                self.put(facts, (id, by), (deliver::METHOD, chat, None), &post, outcome)
+                    .await?;
+            }
             What::Call {
                 method,
                 chat,
                 parameters,
+                by: other,
             } => {
-                let name = format!("{id}/{rule}/{step}");
-                let subject = outbox::subject(self.id, facts.chat, facts.sender);
-                let away = |error: KeyError| Failed::Away(error.to_string());
-                let key = self.parts.keys.current_one(subject).await.map_err(away)?;
-                let payload =
-                    outbox::seal(&self.parts.keys, &key, self.id, &name, &parameters).map_err(away)?;
-                outcome.calls.push(Call {
-                    update: id,
-                    rule,
-                    step,
-                    version,
-                    effect: name,
-                    chat,
-                    method,
-                    payload,
-                    urgent: is_urgent(facts),
-                });
+                self.put(facts, (id, by), (method, chat, other), &parameters, outcome)
+                    .await?;
             }
         }
+        Ok(())
+    }
+
+    /// A call for the outbox, of this bot's or of another one's, sealed under the key of whom the update is about.
+    async fn put(
+        &self,
+        facts: &Facts<'_>,
+        (id, (rule, step, version)): (i64, (i64, i16, i32)),
+        (method, chat, other): (&'static str, i64, Option<i64>),
+        parameters: &Value,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failed> {
+        let (name, whose) = match other {
+            None => (format!("{id}/{rule}/{step}"), self.id),
+            // Two bots may have updates of the same number.
+            Some(other) => (format!("{}/{id}/{rule}/{step}", self.id.0), BotId(other)),
+        };
+        let subject = outbox::subject(self.id, facts.chat, facts.sender);
+        let away = |error: KeyError| Failed::Away(error.to_string());
+        let key = self.parts.keys.current_one(subject).await.map_err(away)?;
+        let payload = outbox::seal(&self.parts.keys, &key, whose, &name, parameters).map_err(away)?;
+        outcome.calls.push(Call {
+            update: id,
+            rule,
+            step,
+            version,
+            effect: name,
+            chat,
+            method,
+            payload,
+            urgent: is_urgent(facts) && other.is_none(),
+            by: other,
+        });
         Ok(())
     }
 
@@ -384,7 +413,7 @@ impl Outcome {
 }
 
 /// Rules were checked when they were kept. One that an older or newer version kept and this one cannot use is left out.
-fn usable(bot: crate::BotId, rules: &[Rule]) -> RuleSet {
+fn usable(bot: BotId, rules: &[Rule]) -> RuleSet {
     let mut rules = rules.to_vec();
     loop {
         match RuleSet::new(rules.clone()) {

@@ -11,6 +11,7 @@ mod places;
 mod process;
 mod quarantine;
 mod replies;
+mod routes;
 mod runner;
 mod search;
 mod sends;

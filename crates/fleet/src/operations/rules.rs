@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bagua_bots::BotId;
 use bagua_bots::rules;
 use bagua_core::{Handles, PlanContext, RunContext, StepFailure};
-use bagua_model::bots::rules::{OrderRules, RemoveRule, RuleOutcome, RuleView, WriteRule};
+use bagua_model::bots::rules::{OrderRules, RemoveRule, RuleAction, RuleOutcome, RuleView, WriteRule};
 use bagua_model::failure::Failure;
 use bagua_model::operation::Plan;
 use bagua_model::region::RegionId;
@@ -56,6 +56,7 @@ impl Handles<WriteRule> for Room {
         } = operation;
         written(says, *rule, *version, 0)?;
         self.has_texts(region, says).await?;
+        self.has_routes(region, *bot, says).await?;
         let row = self.row(region, *bot).await?;
         let mut changes = Vec::new();
         let summary = if *rule == 0 {
@@ -71,11 +72,17 @@ impl Handles<WriteRule> for Room {
             keys::PLAN_RULE_CHANGE
         };
         changes.extend(says.lines());
-        let plan = plan(
+        let mut plan = plan(
             about(summary, &row).with("title", &says.title),
             changes,
             [("rule", json!(rule)), ("version", json!(version))],
         );
+        for action in &says.actions {
+            if let RuleAction::Deliver { to } = action {
+                plan.warnings
+                    .push(Text::new(keys::PLAN_RULE_DELIVER).with("to", to));
+            }
+        }
         // How many stored updates it matches is no part of the plan: that says what messages hold, and only `rules.try` is audited as reading.
         Ok(plan)
     }

@@ -102,6 +102,20 @@ pub enum RuleAction {
         #[serde(default)]
         quote: bool,
     },
+    /// Another bot of the same region says it in a chat of its own.
+    Relay {
+        /// The other bot's number.
+        bot: i64,
+        /// The chat's number, as that bot knows it.
+        chat: i64,
+        /// As of `reply`.
+        template: String,
+    },
+    /// Posts the update to an address of the configuration (`[[webhooks]]`), signed, until it is taken.
+    Deliver {
+        /// The address's name.
+        to: String,
+    },
     /// Answers a pressed button, so that it stops turning.
     Answer {
         /// As of `reply`, 200 characters at most; nothing shows no words.
@@ -157,18 +171,25 @@ impl RuleInput {
         if lines.is_empty() {
             lines.push(Text::new(keys::RULE_WHEN_ANY));
         }
-        lines.extend(self.actions.iter().map(|action| match action {
-            RuleAction::Drop => Text::new(keys::RULE_DOES_DROP),
-            RuleAction::Tag { tag } => Text::new(keys::RULE_DOES_TAG).with("tag", tag),
-            RuleAction::Forward { to } => Text::new(keys::RULE_DOES_FORWARD).with("chat", to.to_string()),
-            RuleAction::Reply {
-                template,
-                quote: false,
-            } => Text::new(keys::RULE_DOES_REPLY).with("text", template),
-            RuleAction::Reply { template, .. } => Text::new(keys::RULE_DOES_QUOTE).with("text", template),
-            RuleAction::Say { key, quote: false } => Text::new(keys::RULE_DOES_SAY).with("key", key),
-            RuleAction::Say { key, .. } => Text::new(keys::RULE_DOES_SAY_QUOTE).with("key", key),
-            RuleAction::Answer { template } => Text::new(keys::RULE_DOES_ANSWER).with("text", template),
+        lines.extend(self.actions.iter().map(|action| {
+            match action {
+                RuleAction::Drop => Text::new(keys::RULE_DOES_DROP),
+                RuleAction::Tag { tag } => Text::new(keys::RULE_DOES_TAG).with("tag", tag),
+                RuleAction::Forward { to } => Text::new(keys::RULE_DOES_FORWARD).with("chat", to.to_string()),
+                RuleAction::Reply {
+                    template,
+                    quote: false,
+                } => Text::new(keys::RULE_DOES_REPLY).with("text", template),
+                RuleAction::Reply { template, .. } => Text::new(keys::RULE_DOES_QUOTE).with("text", template),
+                RuleAction::Say { key, quote: false } => Text::new(keys::RULE_DOES_SAY).with("key", key),
+                RuleAction::Say { key, .. } => Text::new(keys::RULE_DOES_SAY_QUOTE).with("key", key),
+                RuleAction::Relay { bot, chat, template } => Text::new(keys::RULE_DOES_RELAY)
+                    .with("bot", bot.to_string())
+                    .with("chat", chat.to_string())
+                    .with("text", template),
+                RuleAction::Deliver { to } => Text::new(keys::RULE_DOES_DELIVER).with("to", to),
+                RuleAction::Answer { template } => Text::new(keys::RULE_DOES_ANSWER).with("text", template),
+            }
         }));
         if self.stops {
             lines.push(Text::new(keys::RULE_STOPS));

@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
+use bagua_bots::deliver::{Endpoint, Endpoints};
 use bagua_bots::presence::Reads;
 use bagua_bots::runner::SETTLE;
 use bagua_bots::webhook::{self, Webhooks};
@@ -23,6 +24,7 @@ use serve::{Place, Served};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +52,7 @@ pub struct Bots {
     /// From when on bots are asked back from regions that stand in for this one.
     settled: Instant,
     hooks: Arc<ArcSwap<Vec<Hooks>>>,
+    deliver: Arc<Endpoints>,
     shared: Arc<Shared>,
 }
 
@@ -90,6 +93,7 @@ impl Bots {
             push_base: own.webhook_url.clone(),
             settled: Instant::now() + SETTLE,
             hooks: Arc::default(),
+            deliver: Arc::new(endpoints(settings)?),
             shared,
         };
         // A value that cannot be used is said now, and not when a bot is to be taken.
@@ -122,6 +126,7 @@ impl Bots {
                 push_base: self.push_base.clone().filter(|_| !own),
                 settled: self.settled,
                 hooks: Arc::clone(&self.hooks),
+                deliver: Arc::clone(&self.deliver),
                 shared: Arc::clone(&self.shared),
             };
             let stop = stop.clone();
@@ -145,6 +150,21 @@ impl Bots {
         };
         Router::new().route(&format!("{}{{bot}}", webhook::PATH), any(answer))
     }
+}
+
+/// Where rules may post updates to.
+fn endpoints(settings: &Settings) -> anyhow::Result<Endpoints> {
+    let named = settings
+        .webhooks
+        .iter()
+        .map(|webhook| {
+            let endpoint = Endpoint::new(webhook.url.expose(), webhook.secret.expose());
+            let endpoint =
+                endpoint.with_context(|| format!("the webhook {} cannot be used", webhook.name))?;
+            Ok((webhook.name.clone(), endpoint))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(Endpoints::new(named, Arc::new(OffsetDateTime::now_utc)))
 }
 
 /// Asks the own cell first, and those that this process stands in for where it does not know the bot.

@@ -3,6 +3,7 @@
 use super::{Hooks, Shared, figures, next, ticks};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use bagua_bots::deliver::Endpoints;
 use bagua_bots::ingest::{Committer, CommitterConfig, Ingest};
 use bagua_bots::lease::Owner;
 use bagua_bots::presence;
@@ -59,6 +60,7 @@ pub(super) struct Place {
     pub(super) push_base: Option<String>,
     pub(super) settled: Instant,
     pub(super) hooks: Arc<ArcSwap<Vec<Hooks>>>,
+    pub(super) deliver: Arc<Endpoints>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -138,6 +140,7 @@ impl Place {
                 cell: self.cell.region.clone(),
                 push_base: self.push_base.clone(),
                 settled: self.settled,
+                deliver: Arc::clone(&self.deliver),
                 most: size(bots),
                 take: size(take),
                 calls: size(calls),

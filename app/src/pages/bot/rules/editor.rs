@@ -9,7 +9,7 @@ use bagua_model::bots::rules::{RuleForm, RuleView, RulesView};
 use bagua_model::text::keys;
 
 /// What can be chosen as an action, with its words.
-const ACTS: [(&str, &str); 9] = [
+const ACTS: [(&str, &str); 11] = [
     ("", keys::UI_RULES_ACT_NONE),
     ("reply", keys::UI_RULES_ACT_REPLY),
     ("quote", keys::UI_RULES_ACT_QUOTE),
@@ -17,6 +17,8 @@ const ACTS: [(&str, &str); 9] = [
     ("say_quote", keys::UI_RULES_ACT_SAY_QUOTE),
     ("tag", keys::UI_RULES_ACT_TAG),
     ("forward", keys::UI_RULES_ACT_FORWARD),
+    ("relay", keys::UI_RULES_ACT_RELAY),
+    ("deliver", keys::UI_RULES_ACT_DELIVER),
     ("answer", keys::UI_RULES_ACT_ANSWER),
     ("drop", keys::UI_RULES_ACT_DROP),
 ];

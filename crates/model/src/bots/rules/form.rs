@@ -30,9 +30,10 @@ pub struct RuleForm {
     pub from: String,
     /// `HH:MM`, UTC.
     pub until: String,
-    /// `drop`, `tag`, `forward`, `reply`, `quote`, `say`, `say_quote`, `answer`, or empty.
+    /// `drop`, `tag`, `forward`, `reply`, `quote`, `say`, `say_quote`, `relay`, `deliver`, `answer`, or
+    /// empty.
     pub do1: String,
-    /// Tag, chat or text of the first action.
+    /// Tag, chat, text or address of the first action; of `relay` the bot, the chat and the text, divided by spaces.
     pub with1: String,
     /// As `do1`.
     pub do2: String,
@@ -110,6 +111,8 @@ impl RuleForm {
                     (if *quote { "quote" } else { "reply" }, template.clone())
                 }
                 RuleAction::Say { key, quote } => (if *quote { "say_quote" } else { "say" }, key.clone()),
+                RuleAction::Relay { bot, chat, template } => ("relay", format!("{bot} {chat} {template}")),
+                RuleAction::Deliver { to } => ("deliver", to.clone()),
                 RuleAction::Answer { template } => ("answer", template.clone()),
             };
             (*name, *with) = (is.to_owned(), has);
@@ -174,6 +177,16 @@ impl RuleForm {
                     key: with.trim().to_owned(),
                     quote: is == "say_quote",
                 }),
+                "relay" => {
+                    let read = relayed(with);
+                    if read.is_none() {
+                        faults.push((place.to_owned(), Text::new(keys::FIELD_RELAY)));
+                    }
+                    read
+                }
+                "deliver" => Some(RuleAction::Deliver {
+                    to: with.trim().to_owned(),
+                }),
                 "answer" => Some(RuleAction::Answer {
                     template: with.to_owned(),
                 }),
@@ -204,6 +217,17 @@ impl RuleForm {
             actions,
         })
     }
+}
+
+/// Bot, chat and text.
+fn relayed(typed: &str) -> Option<RuleAction> {
+    let (bot, rest) = typed.trim_start().split_once(char::is_whitespace)?;
+    let (chat, template) = rest.trim_start().split_once(char::is_whitespace)?;
+    Some(RuleAction::Relay {
+        bot: bot.parse().ok()?,
+        chat: chat.parse().ok()?,
+        template: template.trim_start().to_owned(),
+    })
 }
 
 fn yes(is: bool) -> String {
@@ -269,6 +293,33 @@ mod tests {
         let failure = form.rule().unwrap_err();
         let named: Vec<&str> = failure.fields.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(named, ["chats", "from", "with1"]);
+    }
+
+    #[test]
+    fn what_another_bot_shall_say_is_its_number_a_chat_and_words() {
+        let form = |with: &str| RuleForm {
+            title: "r".to_owned(),
+            do1: "relay".to_owned(),
+            with1: with.to_owned(),
+            ..RuleForm::default()
+        };
+        let rule = form("710000002 -100 New: {text}").rule().unwrap();
+        let action = RuleAction::Relay {
+            bot: 710_000_002,
+            chat: -100,
+            template: "New: {text}".to_owned(),
+        };
+        assert_eq!(rule.actions, [action]);
+        assert_eq!(RuleForm::of(&rule), Some(form("710000002 -100 New: {text}")));
+        for odd in [
+            "",
+            "710000002",
+            "710000002 -100",
+            "@bot -100 hello",
+            "710000002 here hello",
+        ] {
+            assert_eq!(form(odd).rule().unwrap_err().fields[0].0, "with1", "{odd}");
+        }
     }
 
     #[test]
