@@ -1,6 +1,6 @@
 // A real `bagua up` on its own port and data folder, and what the journeys do to it from outside the browser.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, closeSync, cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -8,6 +8,8 @@ import { promisify } from "node:util";
 
 export const port = Number(process.env.BAGUA_E2E_PORT ?? 3400);
 export const origin = `http://localhost:${port}`;
+/** Where a journey takes what rules post, and what that is signed with. */
+export const receiver = { port: port + 60, secret: `whsec_${Buffer.alloc(32, 7).toString("base64")}` };
 /** Where screenshots, logs and the signed-in state of the journeys lie. */
 export const output = resolve(process.env.BAGUA_E2E_OUTPUT ?? "test-results");
 /** The data folder of the running stack; set by the global setup. */
@@ -69,6 +71,9 @@ export async function start(): Promise<Stack> {
   chmodSync(folder, 0o755);
   const log = join(folder, "up.log");
   const data = join(folder, "data");
+  // Where rules may post updates to; a journey listens there.
+  mkdirSync(data, { mode: 0o700 });
+  writeFileSync(join(data, "webhooks.toml"), `[[webhooks]]\nname = "crm"\nurl = "http://127.0.0.1:${receiver.port}/in"\nsecret = "${receiver.secret}"\n`, { mode: 0o600 });
   const child = run(log, "INT", "up", "--port", String(port), "--data", data);
   const said = () => readFileSync(log, "utf8");
   try {

@@ -1,7 +1,9 @@
 // A rule is written in the form, tried on what is stored, put live, and its answer is seen at the simulator; an answer that nobody
 // knows the end of waits for a person, who sends it again. The form without script, too.
 import { accessible, admin, alive, expect, status, test } from "../support/app.js";
-import { ask, port, submit, until } from "../support/stack.js";
+import { createHmac } from "node:crypto";
+import { createServer } from "node:http";
+import { ask, port, receiver, submit, until } from "../support/stack.js";
 
 const simulator = `http://127.0.0.1:${port + 20}/sim`;
 const region = "eu-west-1";
@@ -160,4 +162,61 @@ test("a rule answers with a text of the catalogues in the sender's language", as
   await until(30, () => "no answers", async () => ((await answers()).length === 2 ? true : undefined));
   expect(await answers()).toEqual(["Parcel 52 is on its way.", "包裹 51 正在路上。"]);
   for (const language of ["zh-CN", "en"]) await submit("catalogue.remove", { language, key: "parcel.where" });
+});
+
+test("a rule posts updates to an address of the configuration, and lets another bot say it", async ({ page, tolerate }) => {
+  test.setTimeout(120_000);
+  tolerate(status(422));
+  const hears = 710_000_220;
+  const speaks = 710_000_320;
+  for (const [bot, name] of [[hears, "hears_bot"], [speaks, "speaks_for_bot"]] as const) {
+    const token = `${bot}:rules-token-that-nobody-reads-00220`;
+    await sim("/bots", { id: bot, token, username: name });
+    await submit("bot.add", { region, server: "simulator", token });
+  }
+  const posts: { headers: Record<string, unknown>; body: string }[] = [];
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (part) => (body += part));
+    request.on("end", () => {
+      // The first time it is ill.
+      posts.push({ headers: request.headers, body });
+      response.writeHead(posts.length === 1 ? 503 : 204).end();
+    });
+  });
+  await new Promise<void>((done) => server.listen(receiver.port, "127.0.0.1", done));
+  try {
+    await page.goto(`/bots/${hears}/rules`);
+    await alive(page);
+    const form = page.locator("#edit");
+    const value = (n: number) => form.getByRole("textbox", { name: `Tag, chat or text of action ${n}` });
+    await form.getByRole("textbox", { name: "Title" }).fill("Onwards");
+    await form.getByRole("combobox", { name: "Action 1" }).selectOption("deliver");
+    await value(1).fill("nowhere");
+    await form.getByRole("combobox", { name: "Action 2" }).selectOption("relay");
+    await value(2).fill(`${speaks} 900 New: {text}`);
+    await form.getByRole("button", { name: "Check and put live" }).click();
+    await expect(form).toContainText("It names: crm");
+    await expect(value(2)).toHaveValue(`${speaks} 900 New: {text}`);
+    await value(1).fill("crm");
+    await form.getByRole("button", { name: "Check and put live" }).click();
+    await expect(page.locator("main")).toContainText("outside of this platform");
+    await accessible(page);
+    await page.getByRole("button", { name: "Put live" }).click();
+    await expect(page.locator(".page-state").first()).toContainText("Succeeded", { timeout: 30_000 });
+
+    await sim(`/bots/${hears}/updates`, { message: { message_id: 1, from: { id: 42, is_bot: false, first_name: "Ada" }, chat: { id: 42, type: "private" }, date: Math.floor(Date.now() / 1000), text: "order 17" } });
+    await until(30, () => "it was not posted again", async () => (posts.length >= 2 ? true : undefined));
+    const [first, second] = posts;
+    expect(second.headers["webhook-id"]).toBe(first.headers["webhook-id"]);
+    const signed = createHmac("sha256", Buffer.alloc(32, 7)).update(`${second.headers["webhook-id"]}.${second.headers["webhook-timestamp"]}.${second.body}`).digest("base64");
+    expect(second.headers["webhook-signature"]).toBe(`v1,${signed}`);
+    expect(JSON.parse(second.body).data.update.message.text).toBe("order 17");
+    await until(30, () => "the other bot said nothing", async () => (((await sim(`/bots/${speaks}/sends`)) as { text: string }[]).some((send) => send.text === "New: order 17") ? true : undefined));
+    await page.goto(`/bots/${hears}/calls?state=sent`);
+    await alive(page);
+    await expect(page.locator("#calls tbody tr")).toContainText("webhook");
+  } finally {
+    server.close();
+  }
 });

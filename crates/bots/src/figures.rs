@@ -18,6 +18,7 @@ pub fn describe() {
     // From the start, so that nothing to count is a 0 and no gap.
     counter!("tg_updates_committed_total").absolute(0);
     counter!("tg_sends_total", "result" => "sent").absolute(0);
+    counter!("webhook_deliveries_total", "result" => "sent").absolute(0);
     describe_counter!(
         "tg_updates_duplicate_total",
         "Updates that came again and were recognised."
@@ -66,6 +67,10 @@ pub fn describe() {
     describe_counter!(
         "tg_sends_total",
         "Calls by what came of them; of those that wait again, by why."
+    );
+    describe_counter!(
+        "webhook_deliveries_total",
+        "Updates that rules posted to addresses of the configuration, by what came of it; of those that are posted again, by why."
     );
     describe_counter!(
         "retry_after_seconds_total",

@@ -153,6 +153,7 @@ mod tests {
             environment: "dev",
             site: None,
             statement_statistics: true,
+            webhooks: Vec::new(),
         };
         crate::up::write_files(&inputs, None)?;
         let engines = crate::engines::require(&layout).await?;

@@ -1,13 +1,17 @@
 //! Every configuration file, as text. Pure, so that each can be read in a test and checked by its engine's own tool.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use bagua_model::settings::{
     Alerts, Cell, ClientHeader, Component, Database, Engine, Keys, Listen, Metrics, Secret, Settings,
-    Supervisor, Telegram, TelegramServer,
+    Supervisor, Telegram, TelegramServer, Webhook,
 };
+use serde::Deserialize;
 use serde_json::json;
 
+use crate::error::StackError;
 use crate::layout::Layout;
 use crate::secrets::{Secrets, master_key_file};
 
@@ -50,6 +54,33 @@ pub(crate) struct Inputs<'a> {
     pub(crate) site: Option<PathBuf>,
     /// Whether PostgreSQL can load `pg_stat_statements`.
     pub(crate) statement_statistics: bool,
+    /// Where rules of bots may post updates to.
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// The file in the data folder in which a person names them. It is read at each start and never written.
+pub(crate) const WEBHOOKS: &str = "webhooks.toml";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    #[serde(default)]
+    webhooks: Vec<Webhook>,
+}
+
+/// The addresses that the data folder names; none without the file.
+pub(crate) fn webhooks(layout: &Layout) -> Result<Vec<Webhook>, StackError> {
+    let path = layout.path(WEBHOOKS);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(missing) if missing.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StackError::file("Reading", &path, error)),
+    };
+    let named: Named = toml::from_str(&text).map_err(|error| {
+        // toml quotes the faulty line, which may hold a secret.
+        StackError::BadOption(format!("{}: {}", path.display(), error.message()))
+    })?;
+    Ok(named.webhooks)
 }
 
 impl Inputs<'_> {
@@ -115,7 +146,7 @@ impl Inputs<'_> {
                 master_key_file: master_key_file(self.layout),
             }),
             telegram: self.telegram(),
-            webhooks: Vec::new(),
+            webhooks: self.webhooks.clone(),
             cells: self
                 .layout
                 .regions
@@ -416,8 +447,19 @@ mod tests {
             environment: "dev",
             site: None,
             statement_statistics: true,
+            webhooks: webhooks(&layout)?,
+        };
+        assert!(webhooks(&layout)?.is_empty());
+        std::fs::write(
+            layout.path(WEBHOOKS),
+            "[[webhooks]]\nname = \"crm\"\nurl = \"https://crm.example/in\"\nsecret = \"whsec_c2VjcmV0\"",
+        )?;
+        let inputs = Inputs {
+            webhooks: webhooks(&layout)?,
+            ..inputs
         };
         let settings = inputs.settings();
+        assert_eq!(settings.webhooks.len(), 1);
         settings.validate()?;
         let text = toml::to_string(&settings)?;
         assert_eq!(toml::from_str::<Settings>(&text)?, settings);
@@ -459,6 +501,7 @@ mod tests {
             environment: "dev",
             site: None,
             statement_statistics: true,
+            webhooks: webhooks(&layout)?,
         };
         let scraped: String = inputs
             .targets()

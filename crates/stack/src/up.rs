@@ -20,7 +20,7 @@ use crate::options::UpOptions;
 use crate::orchestra::{self, Start};
 use crate::ports;
 use crate::provision;
-use crate::render::{BLACKBOX, Inputs, POSTGRES_ACCESS, RULES};
+use crate::render::{self, BLACKBOX, Inputs, POSTGRES_ACCESS, RULES};
 use crate::secrets::{self, Secrets};
 use crate::spawner::Spawner;
 use crate::specs;
@@ -96,7 +96,12 @@ async fn prepare(
             .as_ref()
             .map(|site| std::path::absolute(site).unwrap_or_else(|_| site.clone())),
         statement_statistics: provision::has_statement_statistics(&engines).await,
+        webhooks: render::webhooks(layout)?,
     };
+    inputs
+        .settings()
+        .validate()
+        .map_err(|error| StackError::BadOption(error.to_string()))?;
     write_files(&inputs, user)?;
     provision::cluster(layout, &engines, &secrets, user).await?;
     let socket = api::bind(&layout.socket())?;

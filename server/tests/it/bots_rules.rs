@@ -1,7 +1,7 @@
 //! Rules from the console's side: written in the form, tried on what is stored, put live, changed by two people at once.
 
 use crate::bots::{land, push};
-use crate::support::{HOME, head, text};
+use crate::support::{AWAY, HOME, head, text};
 use bagua_bots::texts::{self, Entry};
 use bagua_model::access::Role;
 use bagua_model::bots::chats::ListMessages;
@@ -327,5 +327,43 @@ async fn a_page_whose_parts_all_follow_the_address_is_answered_every_time() -> O
             );
         }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_reaches_bots_of_its_region_and_addresses_of_the_configuration_only() -> Outcome {
+    let land = land().await?;
+    let me = land.house.person("Ada", Role::Administrator, None).await?;
+    let (bot, near, far) = (
+        land.bot(800_000_081)?,
+        land.bot(800_000_082)?,
+        land.bot(800_000_083)?,
+    );
+    for (bot, region) in [(&bot, HOME), (&near, HOME), (&far, AWAY)] {
+        land.add(&me, bot, region).await?;
+    }
+    let console = &land.house.parts.console;
+    let says = |action: Value| json!({ "bot": bot.id(), "region": HOME, "says": { "title": "Onwards", "enabled": true, "actions": [action] } });
+    let relay =
+        |bot: i64, chat: i64| json!({ "do": "relay", "bot": bot, "chat": chat, "template": "{text}" });
+    let refused = [
+        relay(far.id(), 5),
+        relay(bot.id(), 5),
+        relay(near.id(), 0),
+        json!({ "do": "relay", "bot": near.id(), "chat": 5, "template": "{nobody}" }),
+        json!({ "do": "deliver", "to": "crm" }),
+        json!({ "do": "deliver", "to": "" }),
+    ];
+    for action in refused {
+        let told = console
+            .plan_json(&me.actor, "rule.write", says(action.clone()))
+            .await;
+        let field = told.err().and_then(|failure| failure.fields.first().cloned());
+        assert_eq!(field.map(|(name, _)| name).as_deref(), Some("with1"), "{action}");
+    }
+    let plan = console
+        .plan_json(&me.actor, "rule.write", says(relay(near.id(), 5)))
+        .await?;
+    assert!(plan.plan.warnings.is_empty(), "{:?}", plan.plan.warnings);
     Ok(())
 }

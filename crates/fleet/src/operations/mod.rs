@@ -85,6 +85,7 @@ impl Room {
         };
         let (waiting, took) = tokio::join!(asked, self.last_took(kind));
         vec![
+            Text::new(keys::PLAN_BOT_IN_FLIGHT).with("n", row.open_calls),
             match waiting {
                 Ok(waiting) => Text::new(keys::PLAN_BOT_PENDING).with("n", waiting.pending_update_count),
                 Err(_) => Text::new(keys::PLAN_BOT_PENDING_UNKNOWN),
