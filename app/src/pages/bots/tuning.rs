@@ -50,14 +50,21 @@ fn one(ui: Ui, region: &RegionTuning) -> Node {
             {form(ui, region, flash.as_ref())}
         }
     };
-    let version: Option<Node> = region.changed_at.map(|at| {
-        let words = ui.tx(
-            keys::UI_BOTS_TUNING_VERSION,
-            &[("n", &region.version), ("at", &ui.local(at))],
-        );
-        words.into()
-    });
-    let version = version.unwrap_or_else(|| ui.t(keys::UI_BOTS_TUNING_USUAL).into());
+    let version = match region.changed_at {
+        None => ui.t(keys::UI_BOTS_TUNING_USUAL).to_owned(),
+        Some(at) => {
+            let words = ui.tx(
+                keys::UI_BOTS_TUNING_VERSION,
+                &[("n", &region.version), ("at", &ui.local(at))],
+            );
+            let knobs = Tuning::KNOBS.iter();
+            let set: Vec<String> = knobs.filter_map(|knob| unusual(ui, region, knob)).collect();
+            match set.is_empty() {
+                true => format!("{words}: {}", ui.t(keys::UI_BOTS_TUNING_USUAL)),
+                false => format!("{words}: {}", set.join(", ")),
+            }
+        }
+    };
     html! {
         <section class="card" id=format!("tuning-{}", region.region)>
             <h2>{ui.region(region.region.as_str())}</h2>
@@ -65,6 +72,13 @@ fn one(ui: Ui, region: &RegionTuning) -> Node {
             {body}
         </section>
     }
+}
+
+/// A value that is not the usual one, with its name.
+fn unusual(ui: Ui, region: &RegionTuning, knob: &Knob) -> Option<String> {
+    let set = region.tuning.get(knob.name)?;
+    let name = ui.key(&format!("bots.knob.{}", knob.name));
+    (Tuning::default().get(knob.name) != Some(set)).then(|| format!("{name} {set}"))
 }
 
 /// Which part of the look-ups found something, and how much is held.
@@ -163,7 +177,6 @@ fn runner_row(ui: Ui, region: &RegionTuning, runner: &RunnerView) -> Node {
 fn form(ui: Ui, region: &RegionTuning, flash: Option<&Flash>) -> Node {
     let reason =
         crate::info().with_value(|info| refused(ui, info, Permission::BotsManage, Some(&region.region)));
-    let usual = Tuning::default();
     let field = |knob: &Knob| {
         let set = region.tuning.get(knob.name).unwrap_or_default();
         let value = flash
@@ -174,10 +187,9 @@ fn form(ui: Ui, region: &RegionTuning, flash: Option<&Flash>) -> Node {
             keys::UI_BOTS_TUNING_LIMITS,
             &[("least", &knob.least), ("most", &knob.most)],
         );
-        let changed = usual.get(knob.name) != Some(set);
         html! {
             <label class="field">
-                <span>{ui.key(&format!("bots.knob.{}", knob.name))}{changed.then_some(" •")}</span>
+                <span>{ui.key(&format!("bots.knob.{}", knob.name))}</span>
                 <input type="number" inputmode="numeric" name=knob.name value=value min=knob.least.to_string() max=knob.most.to_string() title=help disabled=reason.is_some()/>
                 <span class="muted">{limits}</span>
             </label>
@@ -189,11 +201,14 @@ fn form(ui: Ui, region: &RegionTuning, flash: Option<&Flash>) -> Node {
         None => html! { <button class="button primary">{ui.t(keys::UI_BOTS_TUNING_PREVIEW)}</button> },
     };
     html! {
-        {refusal(ui, flash)}
-        <form method="post" action="/bots/tuning" class="token-form knobs">
-            <input type="hidden" name="place" value=region.region.as_str().to_owned()/>
-            {fields}
-            {act}
-        </form>
+        <details open=flash.is_some()>
+            <summary>{ui.t(keys::UI_BOTS_SET_CHANGE)}</summary>
+            {refusal(ui, flash)}
+            <form method="post" action="/bots/tuning" class="token-form">
+                <input type="hidden" name="place" value=region.region.as_str().to_owned()/>
+                {fields}
+                {act}
+            </form>
+        </details>
     }
 }

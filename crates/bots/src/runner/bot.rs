@@ -47,7 +47,7 @@ impl End {
 pub(super) struct Bot {
     pub(super) id: BotId,
     pub(super) parts: Parts,
-    pub(super) config: RunnerConfig,
+    pub(super) config: Arc<RunnerConfig>,
     pub(super) settings: Settings,
     pub(super) lease: watch::Receiver<Lease>,
     /// Ends all parts of the task in an orderly way; the first part that ends cancels it for the others.
@@ -71,7 +71,8 @@ pub(super) struct Wake {
 
 impl Bot {
     pub(super) async fn run(self) -> End {
-        let client = match self.client().await {
+        // Boxed, each of them: a future in a future lies there twice, and there are thousands of bots.
+        let client = match Box::pin(self.client()).await {
             Ok(client) => client,
             Err(End::Invalid) => return End::Invalid,
             Err(end) => return end,
@@ -83,9 +84,9 @@ impl Bot {
         // All parts end at their next safe point once one has ended: what was received is committed, what was begun to be
         // sent is sent or known to be uncertain.
         let ends = tokio::join!(
-            self.part(self.receive(&client)),
-            self.part(self.work()),
-            self.part(self.send(&sending)),
+            self.part(Box::pin(self.receive(&client))),
+            self.part(Box::pin(self.work())),
+            self.part(Box::pin(self.send(&sending))),
         );
         [ends.0, ends.1, ends.2]
             .into_iter()
@@ -103,11 +104,7 @@ impl Bot {
         if self.settings.webhook.is_some() {
             return self.tend_webhook(client).await;
         }
-        tokio::select! {
-            end = self.poll(client) => end,
-            // Polling ends by itself at a safe point; that watching has ended must not break it off.
-            () = async { self.watch(client).await; std::future::pending().await } => End::Stopped,
-        }
+        self.poll(client).await
     }
 
     /// Whether this process may act for the bot at this moment, by its own clock.

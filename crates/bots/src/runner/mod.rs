@@ -147,7 +147,7 @@ enum Then {
 
 /// Runs bots until it is told to stop.
 pub struct Runner {
-    config: RunnerConfig,
+    config: Arc<RunnerConfig>,
     clerk: clerk::Clerk,
     texts: watch::Sender<Arc<Texts>>,
     parts: Parts,
@@ -167,7 +167,7 @@ impl Runner {
     /// Owns nothing yet. Within a runtime of tokio.
     pub fn new(config: RunnerConfig, parts: Parts) -> Runner {
         Runner {
-            config,
+            config: Arc::new(config),
             clerk: clerk::Clerk::start(&parts.pool),
             texts: watch::Sender::default(),
             parts,
@@ -409,7 +409,7 @@ impl Runner {
         let task = bot::Bot {
             id: lease.bot,
             parts: self.parts.clone(),
-            config: self.config.clone(),
+            config: Arc::clone(&self.config),
             settings,
             lease: receiver,
             stop,

@@ -24,6 +24,10 @@ struct Polling {
     pause: Duration,
     not_found: u32,
     told: &'static str,
+    /// When it was last written down what waits.
+    watched: Option<Instant>,
+    /// Whether that was nothing.
+    empty: bool,
 }
 
 impl Bot {
@@ -33,6 +37,8 @@ impl Bot {
             pause: self.config.pause,
             not_found: 0,
             told: "",
+            watched: None,
+            empty: false,
         };
         let kinds: Vec<&str> = self.settings.update_kinds.iter().map(String::as_str).collect();
         // What is set at Telegram stays there; the first poll of an owner sets it anew.
@@ -62,6 +68,7 @@ impl Bot {
                 () = self.lease_end() => continue,
                 answer = client.get_updates(&ask) => answer,
             };
+            let nothing_waits = matches!(&answer, Ok(updates) if updates.is_empty());
             let ended = match answer {
                 Ok(updates) => {
                     set_kinds = false;
@@ -73,6 +80,14 @@ impl Bot {
             };
             if let Some(end) = ended {
                 return end;
+            }
+            let due = polling
+                .watched
+                .is_none_or(|at| at.elapsed() >= self.config.observe);
+            // That nothing waits any more is news.
+            if (due || nothing_waits && !polling.empty) && self.is_owner() {
+                (polling.watched, polling.empty) = (Some(Instant::now()), nothing_waits);
+                Box::pin(self.watch(client, nothing_waits)).await;
             }
         }
     }

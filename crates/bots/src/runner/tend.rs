@@ -114,23 +114,25 @@ impl Bot {
             .map_err(|_| Trouble::Keys("the stored secret of the webhook is none".to_owned()))
     }
 
-    /// For a bot that polls: what waits for it, asked now and then.
-    pub(super) async fn watch(&self, client: &Client) {
-        loop {
-            if self.is_owner() {
-                match observe::ask(client).await {
-                    Ok(info) => {
-                        if let Err(error) = self.observe(&info).await {
-                            super::away("observation", &error);
-                        }
-                    }
-                    // Whoever polls meets the same error and says so.
-                    Err(error) => tracing::debug!(bot = self.id.0, %error, "getWebhookInfo was not answered"),
+    /// For a bot that polls: what waits for it, now and then. That nothing does an empty answer has said; else Telegram is asked between two
+    /// polls, over the connection that is there: another one for each bot would be most of what an idle bot costs.
+    pub(super) async fn watch(&self, client: &Client, nothing_waits: bool) {
+        let seen = if nothing_waits {
+            Ok(Info {
+                allowed_updates: self.settings.update_kinds.clone(),
+                ..Info::default()
+            })
+        } else {
+            observe::ask(client).await
+        };
+        match seen {
+            Ok(info) => {
+                if let Err(error) = self.observe(&info).await {
+                    super::away("observation", &error);
                 }
             }
-            if self.rest(self.config.observe).await {
-                return;
-            }
+            // Whoever polls meets the same error and says so.
+            Err(error) => tracing::debug!(bot = self.id.0, %error, "getWebhookInfo was not answered"),
         }
     }
 
