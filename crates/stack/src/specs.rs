@@ -199,6 +199,8 @@ fn own_role(role: &str, part: &Part, layout: &Layout, bagua: &Path, base: Proces
             // A proxy of the person who starts us is not for our own loopback.
             ("NO_PROXY".into(), "127.0.0.1,localhost,::1".into()),
             ("no_proxy".into(), "127.0.0.1,localhost,::1".into()),
+            // The allocator takes memory as it needs it, not a whole arena ahead: 9 MiB less for a process that does nothing.
+            ("MIMALLOC_ARENA_EAGER_COMMIT".into(), "0".into()),
         ],
         inherit_environment: true,
         ready: Ready::Http(if role == "console" { "/healthz" } else { "/health" }.into()),

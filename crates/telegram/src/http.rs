@@ -16,6 +16,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::TelegramError;
 
+/// Bytes of a connection's buffer. hyper's own begins with 8 KiB and grows; half of that is enough for the head of an answer, and a body is taken as it
+/// comes.
+const READ_BUFFER: usize = 4_096;
+
 /// Connections to Bot API servers; cheap to clone. TLS is rustls with Mozilla's certificate authorities.
 #[derive(Clone, Debug)]
 pub struct Transport {
@@ -42,6 +46,8 @@ impl Transport {
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(50))
+            // Each bot that polls has a connection of its own, and most of them wait.
+            .http1_read_buf_exact_size(READ_BUFFER)
             // A connection that the server closed while it was idle: the call was not sent, and is on another.
             .retry_canceled_requests(true)
             .build(https);

@@ -113,6 +113,8 @@ impl Ground {
     /// A runner in a process of its own. It is killed when this is dropped.
     pub fn run_apart(&self) -> Result<Child> {
         Ok(Command::new(std::env::current_exe()?)
+            // As `bagua up` starts runners.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .env(DATA, &self.data.app_url)
             .env(KEYS, &self.keys_db.app_url)
             .stdin(Stdio::null())

@@ -18,6 +18,10 @@ mod search;
 
 use anyhow::{Result, bail};
 
+/// The same as `bagua runner` has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTS: [&str; 8] = [
     "rate", "webhook", "stored", "reply", "idle", "handover", "index", "search",
 ];

@@ -6,10 +6,11 @@
 use super::Update;
 use crate::BotId;
 use bytes::Bytes;
+use flume::{Receiver, Sender, TrySendError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Groups of one bot that may wait to be taken. Beyond it they are read from the database.
 const GROUPS: usize = 8;
@@ -65,7 +66,7 @@ impl Missed {
 }
 
 struct Listener {
-    way: mpsc::Sender<Group>,
+    way: Sender<Group>,
     missed: Arc<Missed>,
 }
 
@@ -86,9 +87,9 @@ impl Default for Listeners {
 }
 
 impl Listeners {
-    /// From now on `bot`'s updates come here. Who listened before hears no more.
-    pub(super) fn listen(&self, bot: BotId, missed: Arc<Missed>) -> mpsc::Receiver<Group> {
-        let (way, fresh) = mpsc::channel(GROUPS);
+    /// From now on `bot`'s updates come here. flume's queue, because tokio's sets room for 32 groups aside for each of thousands of bots. Who listened before hears no more.
+    pub(super) fn listen(&self, bot: BotId, missed: Arc<Missed>) -> Receiver<Group> {
+        let (way, fresh) = flume::bounded(GROUPS);
         self.all().insert(bot, Listener { way, missed });
         fresh
     }
@@ -98,7 +99,7 @@ impl Listeners {
         let is_heard = self
             .all()
             .get(&bot)
-            .is_some_and(|listener| !listener.way.is_closed());
+            .is_some_and(|listener| !listener.way.is_disconnected());
         let fresh = |update: &Update| Fresh {
             update_id: update.update_id,
             raw: update.raw.clone(),
@@ -119,8 +120,8 @@ impl Listeners {
         };
         match listener.way.try_send(Group { updates, _room }) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => missed.set(),
-            Err(mpsc::error::TrySendError::Closed(_)) => drop(all.remove(&bot)),
+            Err(TrySendError::Full(_)) => missed.set(),
+            Err(TrySendError::Disconnected(_)) => drop(all.remove(&bot)),
         }
     }
 
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_said_and_nothing_overtakes_it() {
         let (listeners, told) = (Listeners::default(), Arc::new(Missed::default()));
-        let mut fresh = listeners.listen(BotId(7), Arc::clone(&told));
+        let fresh = listeners.listen(BotId(7), Arc::clone(&told));
         for _ in 0..GROUPS {
             listeners.tell(BotId(7), group(1, 10));
         }

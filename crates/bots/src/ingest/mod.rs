@@ -13,7 +13,6 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
 
 /// An update as it was received.
 #[derive(Clone, Debug)]
@@ -141,7 +140,7 @@ impl Ingest {
     }
 
     /// What is committed of `bot` through this (and its clones) comes here, too, as long as it is taken soon; `missed` is told otherwise.
-    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Missed>) -> mpsc::Receiver<Group> {
+    pub(crate) fn listen(&self, bot: BotId, missed: Arc<Missed>) -> flume::Receiver<Group> {
         self.listeners.listen(bot, missed)
     }
 

@@ -73,10 +73,10 @@ impl Bot {
                 Ok(updates) => {
                     set_kinds = false;
                     polling.not_found = 0;
-                    self.running(&mut polling).await;
-                    self.take(&mut polling, updates).await
+                    Box::pin(self.running(&mut polling)).await;
+                    Box::pin(self.take(&mut polling, updates)).await
                 }
-                Err(error) => self.failed(&mut polling, client, &error).await,
+                Err(error) => Box::pin(self.failed(&mut polling, client, &error)).await,
             };
             if let Some(end) = ended {
                 return end;

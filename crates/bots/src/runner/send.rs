@@ -79,11 +79,11 @@ impl Bot {
         loop {
             let mut next = None;
             if !self.stop.is_cancelled() && self.is_owner() && sending.rest <= Instant::now() {
-                match self.begin(&mut sending, fence).await {
+                match Box::pin(self.begin(&mut sending, fence)).await {
                     Ok(Begun { calls, ready }) => {
                         next = ready;
                         for call in calls {
-                            under_way.push(self.make(client, fence, call));
+                            under_way.push(Box::pin(self.make(client, fence, call)));
                         }
                     }
                     Err(Stop::Lost) => return self.wait_for_all(under_way).await,

@@ -17,7 +17,6 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
 
 /// How many updates share one transaction.
 const AT_ONCE: i64 = 100;
@@ -76,7 +75,7 @@ struct Outcome {
 impl Bot {
     pub(super) async fn work(&self) -> End {
         let mut pause = self.config.pause;
-        let mut fresh = self.parts.ingest.listen(self.id, Arc::clone(&self.wake.work));
+        let fresh = self.parts.ingest.listen(self.id, Arc::clone(&self.wake.work));
         let mut ready = Ready {
             stale: true,
             ..Ready::default()
@@ -85,8 +84,9 @@ impl Bot {
             if self.stop.is_cancelled() {
                 return End::Stopped;
             }
+            // Boxed: a bot to which nobody writes waits here, and what it would do lies nowhere meanwhile.
             let outcome = if ready.stale {
-                self.work_stored(&mut ready).await
+                Box::pin(self.work_stored(&mut ready)).await
             } else {
                 tokio::select! {
                     () = self.stop.cancelled() => return End::Stopped,
@@ -94,7 +94,7 @@ impl Bot {
                         ready.stale = true;
                         continue;
                     }
-                    Some(group) = fresh.recv() => self.work_fresh(&mut ready, group, &mut fresh).await,
+                    Ok(group) = fresh.recv_async() => Box::pin(self.work_fresh(&mut ready, group, &fresh)).await,
                 }
             };
             match outcome {
@@ -163,7 +163,7 @@ impl Bot {
         &self,
         ready: &mut Ready,
         first: Group,
-        more: &mut mpsc::Receiver<Group>,
+        more: &flume::Receiver<Group>,
     ) -> Result<(), Failed> {
         let mut updates = first.updates.len();
         let mut groups = vec![first];
