@@ -70,7 +70,7 @@ pub(super) struct Wake {
 }
 
 impl Bot {
-    pub(super) async fn run(self) -> End {
+    pub(super) async fn run(&self) -> End {
         // Boxed, each of them: a future in a future lies there twice, and there are thousands of bots.
         let client = match Box::pin(self.client()).await {
             Ok(client) => client,
