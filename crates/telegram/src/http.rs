@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::TelegramError;
 
 /// Bytes of a connection's buffer. hyper's own begins with 8 KiB and grows; the head of an answer needs less, and a body is taken as it comes.
-const READ_BUFFER: usize = 2_048;
+const READ_BUFFER: usize = 3_072;
 
 /// Connections to Bot API servers; cheap to clone. TLS is rustls with Mozilla's certificate authorities.
 #[derive(Clone, Debug)]
