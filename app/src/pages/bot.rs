@@ -151,7 +151,8 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
             {plain(keys::UI_BOTS_DESIRED, ui.key(&format!("bot.desired.{}", bot.desired)).into())}
             {plain(keys::UI_BOTS_COLUMN_OWNER, html! { {owner(ui, bot)} })}
             {fact(ui.t(keys::UI_BOTS_COLUMN_FENCE), ui.t(keys::UI_BOTS_FENCE_HELP), bot.fence.to_string().into())}
-            {plain(keys::UI_COLUMN_REGION, ui.region(bot.region.as_str()).into())}
+            {plain(keys::UI_BOTS_FIELD_REGION, ui.region(bot.region.as_str()).into())}
+            {plain(keys::UI_BOTS_PLACE, places(ui, bot))}
             {plain(keys::UI_BOTS_SERVER, bot.server.clone().into())}
             {plain(keys::UI_BOTS_COLUMN_MODE, ui.key(&format!("bot.mode.{}", bot.mode)).into())}
             {fact(ui.t(keys::UI_BOTS_COLUMN_STORED), ui.t(keys::UI_BOTS_STORED_HELP), count(bot.stored).into())}
@@ -172,6 +173,25 @@ fn facts(ui: Ui, detail: &BotDetail) -> Node {
             {plain(keys::UI_BOTS_ADDED, moment(ui, bot.created_at))}
         </dl>
     }
+}
+
+/// Its home and who stands by; and where it runs, when that is not its home.
+fn places(ui: Ui, bot: &BotView) -> Node {
+    let names: Vec<String> = bot
+        .regions
+        .iter()
+        .map(|region| ui.region(region.as_str()))
+        .collect();
+    let stands_in = bot
+        .runs_in
+        .as_ref()
+        .filter(|place| bot.regions.first() != Some(place));
+    let stands_in = stands_in.map(|place| {
+        let region = ui.region(place.as_str());
+        let words = ui.tx(keys::UI_BOTS_PLACE_STANDS_IN, &[("region", &region)]);
+        html! { <div class="state warning"><i class="mark warning" aria-hidden="true"></i>{words}</div> }
+    });
+    html! { {names.join(", ")}{stands_in} }
 }
 
 fn timeline(ui: Ui, events: &[BotEvent]) -> Node {

@@ -543,6 +543,15 @@ impl Runner {
         {
             tracing::warn!("the leases could not be given back; they run out by themselves");
         }
+        for depth in [
+            "tg_bots_owned",
+            "pending_updates",
+            "update_work_depth",
+            "outbox_depth",
+            "outbox_uncertain",
+        ] {
+            gauge!(depth, "cell" => self.config.cell.clone()).set(0);
+        }
         let left = presence::leave(&self.parts.pool, &self.config.owner);
         if !matches!(timeout(Duration::from_secs(1), left).await, Ok(Ok(()))) {
             tracing::debug!("it could not be said that this process has ended");

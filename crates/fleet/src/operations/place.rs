@@ -1,6 +1,7 @@
 //! Where a bot runs: its home and the regions that stand by.
 
 use super::{WAIT, WISH, about, facts, not_stored, refuse};
+use crate::store::Row;
 use crate::{Room, away};
 use async_trait::async_trait;
 use bagua_bots::{BotId, catalogue, presence};
@@ -14,6 +15,12 @@ use bagua_model::text::{Text, keys};
 use bagua_model::verbs::Operation;
 use serde_json::json;
 use std::collections::BTreeSet;
+
+/// Whether somebody will own it once it is written down where: what waits for a person waits there, too.
+fn follows(row: &Row) -> bool {
+    let left = matches!(row.condition(), BotCondition::Invalid | BotCondition::Failed);
+    row.desired() == BotDesired::Running && !left
+}
 
 fn named(region: &RegionId) -> String {
     format!("@region.{region}")
@@ -108,8 +115,7 @@ impl Handles<MoveBot> for Room {
         if order.iter().any(|place| place != region) {
             warnings.push(Text::new(keys::PLAN_BOT_DATA_STAYS).with("region", named(region)));
         }
-        let runs = row.desired() == BotDesired::Running;
-        let steps = [Some(WISH), runs.then_some(WAIT)];
+        let steps = [Some(WISH), follows(&row).then_some(WAIT)];
         Ok(Plan {
             summary: match before[0] == *home {
                 true => about(keys::PLAN_BOT_PLACE, &row),
@@ -148,19 +154,23 @@ impl Handles<MoveBot> for Room {
             )
             .await?;
         let row = self.row(region, bot).await?;
-        let outcome = match row.desired() {
-            BotDesired::Running => {
-                let there = |row: &crate::store::Row| {
-                    Ok(row.condition() == BotCondition::Running
-                        && row.runs_in.as_deref() == Some(operation.home.as_str()))
-                };
-                self.wait(cx, region, bot, there).await?
-            }
-            BotDesired::Stopped => BotOutcome {
+        let outcome = if follows(&row) {
+            let there = |row: &Row| {
+                if !follows(row) {
+                    let class = row.class.as_deref().unwrap_or("none");
+                    let text = about(keys::BOT_DOES_NOT_RUN, row).with("why", format!("@bot.error.{class}"));
+                    return Err(StepFailure::Failed(text));
+                }
+                let home = row.runs_in.as_deref() == Some(operation.home.as_str());
+                Ok(home && row.condition() == BotCondition::Running)
+            };
+            self.wait(cx, region, bot, there).await?
+        } else {
+            BotOutcome {
                 condition: row.condition(),
                 owner: row.owner,
                 fence: row.fence,
-            },
+            }
         };
         self.tell(region);
         Ok(outcome)
