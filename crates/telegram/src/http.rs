@@ -16,14 +16,19 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::TelegramError;
 
-/// Bytes of a connection's buffer. hyper's own begins with 8 KiB and grows; the head of an answer needs less, and a body is taken as it comes.
+/// Bytes of a connection's buffer, and the most that may stand before an answer. hyper's own begins with 8 KiB and grows; a Bot API server's head has
+/// some hundred bytes, and a body is taken as it comes.
 const READ_BUFFER: usize = 3_072;
 
 /// Connections to Bot API servers; cheap to clone. TLS is rustls with Mozilla's certificate authorities.
 #[derive(Clone, Debug)]
 pub struct Transport {
-    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: Connections,
+    /// For what is no Bot API server: nobody knows how much stands before an answer there.
+    others: Connections,
 }
+
+type Connections = Pool<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 impl Transport {
     /// Opens nothing yet. `connect` limits how long a connection may take to come about.
@@ -42,15 +47,15 @@ impl Transport {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let pool = Pool::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
+        let mut pool = Pool::builder(TokioExecutor::new());
+        pool.pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(50))
-            // Each bot that polls has a connection of its own, and most of them wait.
-            .http1_read_buf_exact_size(READ_BUFFER)
             // A connection that the server closed while it was idle: the call was not sent, and is on another.
-            .retry_canceled_requests(true)
-            .build(https);
-        Ok(Self { pool })
+            .retry_canceled_requests(true);
+        let others = pool.build(https.clone());
+        // Each bot that polls has a connection of its own, and most of them wait.
+        let pool = pool.http1_read_buf_exact_size(READ_BUFFER).build(https);
+        Ok(Self { pool, others })
     }
 
     /// Posts JSON to an address that is no Bot API server, with headers of its own. Nothing of the answer is read but its status, and a
@@ -74,7 +79,7 @@ impl Transport {
         let request = request
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| TelegramError::Unwritable(error.to_string()))?;
-        Ok(self.send(request).await?.map(drop))
+        Ok(send(&self.others, request).await?.map(drop))
     }
 
     pub(crate) async fn post(&self, uri: Uri, json: Vec<u8>) -> Result<Response<Incoming>, TelegramError> {
@@ -84,7 +89,7 @@ impl Transport {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| TelegramError::Unwritable(error.to_string()))?;
-        self.send(request).await
+        send(&self.pool, request).await
     }
 
     pub(crate) async fn get(&self, uri: Uri) -> Result<Response<Incoming>, TelegramError> {
@@ -92,19 +97,22 @@ impl Transport {
             .uri(uri)
             .body(Full::default())
             .map_err(|error| TelegramError::Unwritable(error.to_string()))?;
-        self.send(request).await
+        send(&self.pool, request).await
     }
+}
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, TelegramError> {
-        self.pool.request(request).await.map_err(|error| {
-            let why = causes(&error);
-            if error.is_connect() {
-                TelegramError::Unreachable(why)
-            } else {
-                TelegramError::Interrupted(why)
-            }
-        })
-    }
+async fn send(
+    pool: &Connections,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, TelegramError> {
+    pool.request(request).await.map_err(|error| {
+        let why = causes(&error);
+        if error.is_connect() {
+            TelegramError::Unreachable(why)
+        } else {
+            TelegramError::Interrupted(why)
+        }
+    })
 }
 
 /// An error and what caused it, in one line. hyper's errors name hosts at most, never paths, which contain tokens.

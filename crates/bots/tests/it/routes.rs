@@ -38,7 +38,10 @@ struct Receiver {
     url: String,
 }
 
-async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+/// Receivers behind a careful proxy answer with many headers.
+type Answer = (StatusCode, [(&'static str, String); 1]);
+
+async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Answer {
     let header = |name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
@@ -49,7 +52,8 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
         signature: header("webhook-signature"),
         body: body.to_vec(),
     });
-    StatusCode::from_u16(receiver.status.load(Ordering::Relaxed)).expect("a status")
+    let status = StatusCode::from_u16(receiver.status.load(Ordering::Relaxed)).expect("a status");
+    (status, [("content-security-policy", "x".repeat(6_000))])
 }
 
 impl Receiver {
