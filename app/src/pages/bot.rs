@@ -182,11 +182,7 @@ fn places(ui: Ui, bot: &BotView) -> Node {
         .iter()
         .map(|region| ui.region(region.as_str()))
         .collect();
-    let stands_in = bot
-        .runs_in
-        .as_ref()
-        .filter(|place| bot.regions.first() != Some(place));
-    let stands_in = stands_in.map(|place| {
+    let stands_in = bot.stood_in_by().map(|place| {
         let region = ui.region(place.as_str());
         let words = ui.tx(keys::UI_BOTS_PLACE_STANDS_IN, &[("region", &region)]);
         html! { <div class="state warning"><i class="mark warning" aria-hidden="true"></i>{words}</div> }

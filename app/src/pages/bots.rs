@@ -167,10 +167,7 @@ pub fn elsewhere(ui: Ui, bot: &BotView) -> Option<Node> {
     }
     let words: Vec<String> = runs.into_iter().chain(standby).collect();
     // A region that stands in for its home is news; one that is its home is not.
-    let stands_in = bot
-        .runs_in
-        .as_ref()
-        .is_some_and(|place| bot.regions.first() != Some(place));
+    let stands_in = bot.stood_in_by().is_some();
     let class = if stands_in { "state warning" } else { "muted" };
     let mark = stands_in.then(|| html! { <i class="mark warning" aria-hidden="true"></i> });
     Some(html! { <div class=class>{mark}{words.join(" · ")}</div> })

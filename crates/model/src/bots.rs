@@ -149,6 +149,15 @@ pub struct BotView {
     pub created_at: OffsetDateTime,
 }
 
+impl BotView {
+    /// The region that runs it in place of its home; nothing while its home does, or nobody.
+    pub fn stood_in_by(&self) -> Option<&RegionId> {
+        self.runs_in
+            .as_ref()
+            .filter(|place| self.regions.first() != Some(place))
+    }
+}
+
 /// A Bot API server that a bot can be added at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,6 +1,7 @@
 //! Posting updates to addresses of the configuration.
 
 use super::bot::Bot;
+use super::send::backoff;
 use crate::deliver;
 use crate::outbox::store::{Due, Settled, State};
 use serde_json::Value;
@@ -12,13 +13,8 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(5);
 /// So often it is tried, over about three hours; then a person decides.
 const ATTEMPTS: i32 = 24;
-/// Longest pause between two tries.
+/// Longest pause between two tries, in seconds.
 const LONGEST_PAUSE: u64 = 600;
-
-/// 1, 2, 4 … 600 s.
-fn backoff(attempts: i32) -> Duration {
-    Duration::from_secs((1_u64 << attempts.clamp(0, 10)).min(LONGEST_PAUSE))
-}
 
 fn failed(class: &'static str, detail: Option<String>) -> Settled {
     Settled {
@@ -36,7 +32,7 @@ fn later(due: &Due, class: &'static str, detail: String) -> Settled {
     Settled {
         class: Some(class),
         detail: Some(detail),
-        pause: backoff(due.attempts),
+        pause: backoff(due.attempts, LONGEST_PAUSE),
         ..Settled::new(State::Pending)
     }
 }

@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 const AHEAD: i64 = 200;
 /// After an answer that no call of this bot will succeed: whoever receives finds out, too, and ends the bot.
 const HOPELESS_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause between two tries of a call that may be repeated, in seconds.
+const LONGEST_PAUSE: u64 = 30;
 /// With fewer than this the next ones are read.
 const FEW: usize = 100;
 /// How often writing down what came of a call is tried; then the successor calls it uncertain.
@@ -303,7 +305,7 @@ impl Bot {
             Class::Transient if error.may_have_happened() && !is_repeatable(&due.method) => {
                 (State::Uncertain, Duration::ZERO)
             }
-            Class::Transient => (State::Pending, backoff(due.attempts)),
+            Class::Transient => (State::Pending, backoff(due.attempts, LONGEST_PAUSE)),
             class if class.ends_the_bot() => (State::Pending, HOPELESS_PAUSE),
             _ => (State::Failed, Duration::ZERO),
         };
@@ -378,10 +380,10 @@ impl From<ClerkError> for Stop {
     }
 }
 
-/// 1, 2, 4 … 30 s.
-pub(super) fn backoff(attempts: i32) -> Duration {
-    let doubled = 1_u64 << attempts.clamp(0, 5);
-    Duration::from_secs(doubled.min(30))
+/// 1, 2, 4 … seconds, and `longest` at most.
+pub(super) fn backoff(attempts: i32, longest: u64) -> Duration {
+    let doubled = 1_u64 << attempts.clamp(0, 16);
+    Duration::from_secs(doubled.min(longest))
 }
 
 impl Sending {
